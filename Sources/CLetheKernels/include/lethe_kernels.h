@@ -1,0 +1,245 @@
+// Kernels of Lethe: the arithmetic of gated recurrent networks for one instruction set, as a table of functions.
+//
+// Rules that hold for every kernel:
+//  - Each sum is one chain of fused multiply-adds in a fixed order, so a result has the same bits on every
+//    instruction set, with every split over threads, and whatever rows stand beside it.
+//  - No kernel allocates, locks, or reads the environment. Pointers need no alignment beyond that of float.
+//  - Pointers may not alias unless the comment says so.
+//  - "block" is 16 neighbouring columns. Block-major rows are laid out [block][row][16]; columns past the
+//    last are zero.
+#ifndef LETHE_KERNELS_H
+#define LETHE_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+// ---- matrix products ------------------------------------------------------------------------------------
+
+// Left operand of a product. Element (row m, k) with m = p * row_width + j and k = q * k_width + i is
+// a[p * row_block + j * a_row + q * a_block + i * a_k]; the last of the k_blocks blocks is k_last wide, and
+// row_width 0 stands for one group of rows. A plain row-major matrix is one block with a_k = 1, its transpose one
+// block with a_row = 1; convolutions and block-major rows use several blocks.
+typedef struct lethe_operand {
+  const float *_Null_unspecified a;
+  ptrdiff_t a_row, a_k, a_block;
+  int64_t k_width, k_blocks, k_last;
+  int64_t row_width;
+  ptrdiff_t row_block;
+} lethe_operand;
+
+// Right operand: columns in panels of `panel` blocks of 16; panel p starts at w + p * w_panel, and w_k floats lie
+// between two k (0: the panel is packed, [k][its blocks][16], the last one perhaps narrower).
+typedef struct lethe_panels {
+  const float *_Null_unspecified w;
+  int64_t columns, panel;
+  ptrdiff_t w_panel, w_k;
+} lethe_panels;
+
+// out(row, column) = initial(row, column) + sum over k of left(row, k) * right(k, column), k ascending.
+// Column c of row r is out[r * out_row + (c / 16) / group * out_group + (c / 16) % group * 16 + c % 16];
+// initial likewise with its own strides (NULL: zeros; initial_row 0: one row for all; may equal out with equal strides).
+// `dense` says that columns past the last must not be touched (row-major results); otherwise whole blocks are
+// written. Rows [row0, row1) and panels [panel0, panel1) only.
+typedef struct lethe_product {
+  lethe_operand left;
+  lethe_panels right;
+  const float *_Nullable initial;
+  ptrdiff_t initial_row, initial_group;
+  float *_Null_unspecified out;
+  ptrdiff_t out_row, out_group;
+  int64_t group;
+  bool dense;
+} lethe_product;
+
+// ---- recurrent layers -----------------------------------------------------------------------------------
+
+typedef enum lethe_cell {
+  LETHE_CELL_RNN_TANH = 0,  // gate slots: pre-activation
+  LETHE_CELL_RNN_RELU = 1,
+  LETHE_CELL_LSTM = 2,        // slots: input, forget, candidate, output
+  LETHE_CELL_GRU_AFTER = 3,   // slots: candidate, reset, update, U_n h + b_hn
+  LETHE_CELL_GRU_BEFORE = 4,  // slots: candidate, reset, update, reset * h
+} lethe_cell;
+
+// One direction of one layer over a batch whose sequences are sorted by falling length, so that the active rows
+// of step t are the first first_row[t + 1] - first_row[t] of the batch. Packed row = first_row[t] + row in batch.
+// Shapes: B batch, R = first_row[steps], S slots, all in blocks of 16 units.
+//  gates      [block][R][S][16]  forward in: input projection with biases (slots the input feeds);
+//                                forward out: gate values (saved_) ; backward out: gate gradients, in place
+//  h_in,h_out [block][..][16]    state each step reads and writes. Unless `copies`, h_out is h_in shifted by one
+//                                step (h_in row R + B), and the caller puts the initial state in its first B rows
+//  h_prev     the state that GRU blends with: h_in without the recurrent mask (equal to h_in without mask)
+//  c_in,c_out like h_in, h_out, for LSTM
+//  copies     h_in (h_prev, c_in) are separate from h_out: lengths, resets or a mask; initial states in h0, c0
+typedef struct lethe_recurrent {
+  lethe_cell cell;
+  int64_t steps, units, batch;
+  const int64_t *_Null_unspecified first_row;  // [steps + 1]
+  const uint8_t *_Nullable resets;     // [R], 1: the state is zero before this row; or NULL
+  const float *_Nullable h_mask;       // [block][B][16], multiplies the state that the gates see; or NULL
+  bool copies;
+  bool hard_gates;           // gates clamp(slope * x + offset, 0, 1) instead of the logistic sigmoid
+  float gate_slope, gate_offset;
+  const float *_Null_unspecified w_hidden;     // panels, gate columns by block: [block][k][gates][16]; RNN: panels of 4 blocks
+  const float *_Nullable w_candidate;  // GRU before: panels of 4 blocks of the candidate's recurrent matrix
+  const float *_Nullable b_hidden;     // GRU after: [block][16], the bias inside the reset
+  float *_Null_unspecified gates;
+  ptrdiff_t gates_block;     // floats between two blocks of gates; steps start at gates' row 0
+  float *_Null_unspecified h_in, *_Null_unspecified h_prev, *_Null_unspecified h_out, *_Nullable c_in, *_Nullable c_out;
+  ptrdiff_t state_block;     // floats between two blocks of each of these
+  const float *_Nullable h0, *_Nullable c0;      // [block][B][16], with copies only
+  bool keep_gates;           // forward: write gate values back for a later backward pass
+  // backward only
+  const float *_Nullable w_hidden_t;     // panels of 4 blocks, k in the order of the gate columns, padded units included
+  const float *_Nullable w_candidate_t;  // GRU before
+  const float *_Nullable dh_out;         // [block][R][16] gradient of the outputs, or NULL
+  ptrdiff_t dh_out_block;
+  const float *_Nullable d_output_gate;  // [block][R][16] LSTM: extra gradient of the output gate's value, or NULL
+  const float *_Nullable dh_final;       // [block][B][16] gradient of the final state
+  float *_Nullable dcarry;               // [block][B][16] in: gradient of the final cell (GRU, RNN: zeros); out: of the initial
+  float *_Nullable dh0;                  // [block][B][16] out: gradient of the initial state
+} lethe_recurrent;
+
+// ---- the table ------------------------------------------------------------------------------------------
+
+typedef enum lethe_unary {
+  LETHE_IDENTITY = 0, LETHE_EXP, LETHE_LOG, LETHE_SIGMOID, LETHE_TANH, LETHE_RELU, LETHE_HARD_SIGMOID,
+} lethe_unary;
+
+typedef enum lethe_binary { LETHE_ADD = 0, LETHE_SUB, LETHE_MUL, LETHE_DIV } lethe_binary;
+
+typedef struct lethe_adam {
+  float rate, beta1, beta2, epsilon, correction1, correction2, decay, decoupled_decay;
+} lethe_adam;
+
+// One optimizer step of gradient descent with momentum, or of RMSprop when `square` is not NULL.
+typedef struct lethe_descent {
+  float rate, momentum, decay, smoothing, epsilon;
+  bool nesterov, first;
+} lethe_descent;
+
+// How gates stand in a weight matrix (see pack_gates).
+typedef struct lethe_gates {
+  int64_t units, k, slots;
+  int8_t order[4];
+} lethe_gates;
+
+typedef struct lethe_kernels {
+  const char *name;
+  int64_t vector_floats;  // floats in a hardware register
+
+  void (*product)(const lethe_product *p, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1);
+  // dst, packed panels of `panel` blocks: right(k, c) = src[k * src_k + c * src_c], zero past `columns`.
+  void (*pack)(float *dst, const float *src, ptrdiff_t src_k, ptrdiff_t src_c, int64_t k, int64_t columns,
+               int64_t panel, int64_t panel0, int64_t panel1);
+  // Gate matrices. src is [.][units][k] row-major: the row of gate g, unit u is g * units + u. Gate slot s takes the
+  // source's gate order[s].
+  // dst [block][k][slots][16]: what a step multiplies the state or the input with.
+  void (*pack_gates)(float *dst, const float *src, const lethe_gates *g);
+  // dst panels of 4 blocks of the `k` columns, its k running over [block][slots][16], padded units zero: what gate
+  // gradients are multiplied with.
+  void (*pack_gates_transposed)(float *dst, const float *src, const lethe_gates *g);
+  // dst as src above from src as dst above: the inverse of pack_gates, for weight gradients.
+  void (*unpack_gates)(float *dst, const float *src, const lethe_gates *g);
+
+  // dst[block][row][16] = row map[row] of src [.][columns], zero past the last column; blocks dst_block floats apart.
+  void (*gather_blocks)(float *dst, ptrdiff_t dst_block, const float *src, const int32_t *map, int64_t columns,
+                        int64_t row0, int64_t row1);
+  // Row map[row] of dst [.][columns] = src[block][row][16].
+  void (*scatter_blocks)(float *dst, const float *src, ptrdiff_t src_block, const int32_t *map, int64_t columns,
+                         int64_t row0, int64_t row1);
+
+  // Batch rows [b0, b1) of steps [t0, t1). Different rows never meet, so threads split the batch.
+  void (*forward)(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1);
+  // All steps, last to first, and the initial state.
+  void (*backward)(const lethe_recurrent *r, int64_t b0, int64_t b1);
+
+  void (*unary)(lethe_unary f, float *y, const float *x, float slope, float offset, int64_t n);  // y may be x
+  // dx = dy * f'(x), from y = f(x) (from x where f is log); dx may be dy
+  void (*unary_backward)(lethe_unary f, float *dx, const float *_Nullable x, const float *y, const float *dy, float slope,
+                         int64_t n);
+  void (*binary)(lethe_binary f, float *y, const float *a, const float *b, int64_t n);  // y may be a or b
+  void (*binary_scalar)(lethe_binary f, float *y, const float *a, float b, int64_t n);
+  void (*multiply_add)(float *y, const float *a, float b, int64_t n);  // y += a * b
+  // sums[c] += sum over rows of x[row * columns + c], rows ascending
+  void (*column_sums)(float *sums, const float *x, int64_t rows, int64_t columns, int64_t column0, int64_t column1);
+  double (*sum)(const float *x, int64_t n);
+  double (*sum_squares)(const float *x, int64_t n);
+  bool (*all_finite)(const float *x, int64_t n);
+
+  void (*softmax)(float *y, const float *x, int64_t rows, int64_t columns);
+  // losses[row] = -log softmax(x)[label]; dx = softmax - onehot (dx may be NULL or x)
+  void (*cross_entropy)(float *losses, float *_Nullable dx, const float *x, const int32_t *labels, int64_t rows,
+                        int64_t columns);
+  void (*layer_norm)(float *y, float *mean, float *inverse, const float *x, const float *weight, const float *bias,
+                     float epsilon, int64_t rows, int64_t columns);
+  // dweight and dbias are added to, rows ascending
+  void (*layer_norm_backward)(float *dx, float *dweight, float *dbias, const float *x, const float *mean,
+                              const float *inverse, const float *weight, const float *dy, int64_t rows,
+                              int64_t columns);
+  // [images][height][width][channels]; `choice` says which of the size * size places of a window won
+  void (*max_pool)(float *y, uint8_t *choice, const float *x, int64_t images, int64_t height, int64_t width,
+                   int64_t channels, int64_t size);
+  void (*max_pool_backward)(float *dx, const uint8_t *choice, const float *dy, int64_t images, int64_t height,
+                            int64_t width, int64_t channels, int64_t size);
+
+  void (*adam)(float *p, float *m, float *v, const float *g, const lethe_adam *a, int64_t n);
+  void (*descent)(float *p, float *_Nullable velocity, float *_Nullable square, const float *g, const lethe_descent *d, int64_t n);
+
+  // n rounds of independent multiply-adds, for measuring the peak; flop a round
+  double (*peak_burst)(int64_t n);
+  double peak_burst_flops;
+} lethe_kernels;
+
+// ---- choosing -------------------------------------------------------------------------------------------
+
+typedef enum lethe_isa {
+  LETHE_ISA_PORTABLE = 0, LETHE_ISA_AVX2, LETHE_ISA_AVX512, LETHE_ISA_NEON, LETHE_ISA_COUNT
+} lethe_isa;
+
+// The kernels of an instruction set, or NULL where this machine or this build does not have it.
+const lethe_kernels *_Nullable lethe_kernels_of(lethe_isa isa);
+// The best kernels of this machine, or those that LETHE_ISA names; NULL when LETHE_ISA names none it has.
+const lethe_kernels *_Nullable lethe_kernels_best(void);
+// "portable", "avx2", "avx512", "neon".
+const char *lethe_isa_name(lethe_isa isa);
+
+// Best of several bursts of independent fused multiply-adds on the calling thread, in flop per second.
+double lethe_peak_flops(lethe_isa isa);
+
+// ---- random numbers -------------------------------------------------------------------------------------
+
+// Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011):
+// words [4 * first, 4 * (first + count)) of the stream (key, stream), count groups of four.
+// A dropout mask: 0 with probability 1 - keep, else 1 / keep, from words [0, n) of the stream.
+void lethe_dropout_mask(float *mask, uint64_t key, uint64_t stream, float keep, int64_t n);
+void lethe_philox(uint32_t *words, uint64_t key, uint64_t stream, uint64_t first, int64_t count);
+
+// ---- memory and threads ---------------------------------------------------------------------------------
+
+// A buffer aligned to 64 bytes, kept for reuse when given back. NULL when there is no memory. Safe on any thread.
+void *_Nullable lethe_buffer_take(size_t bytes);
+void lethe_buffer_give(void *_Nullable buffer);
+// Bytes in use, bytes kept for reuse, and how often the system was asked for memory.
+void lethe_buffer_counts(size_t *in_use, size_t *kept, size_t *system_calls);
+// How many buffers the calling thread has taken so far: what a step allocates, whatever other threads do.
+uint64_t lethe_buffer_taken_here(void);
+
+// Calls task(context, i) for i in 0..<count, on `threads` threads of which the caller is one; returns when all are
+// done. Each i is fixed to no thread: a task may not depend on who runs it. Nested calls run in the calling thread.
+void lethe_parallel(int32_t threads, int64_t count, void (*task)(void *_Nullable context, int64_t index),
+                    void *_Nullable context);
+int32_t lethe_processor_count(void);
+
+// ---- interruption ---------------------------------------------------------------------------------------
+
+// After lethe_catch_interrupt, the first SIGINT or SIGTERM sets a flag and the second ends the process at once.
+void lethe_catch_interrupt(void);
+bool lethe_interrupted(void);
+
+#pragma clang assume_nonnull end
+
+#endif

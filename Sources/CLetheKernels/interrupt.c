@@ -1,0 +1,18 @@
+// Ctrl-C as a question: the first asks the program to finish, the second ends it.
+#include <signal.h>
+
+#include "lethe_kernels.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number) {
+  interrupted = 1;
+  signal(signal_number, SIG_DFL);
+}
+
+void lethe_catch_interrupt(void) {
+  signal(SIGINT, on_interrupt);
+  signal(SIGTERM, on_interrupt);
+}
+
+bool lethe_interrupted(void) { return interrupted != 0; }

@@ -1,0 +1,151 @@
+// Matrix products over any shape, from tiles; packing of right operands; their inverse.
+
+static const float zeros_row[64] __attribute__((aligned(64))) = {0};
+
+enum {
+  K_CHUNK = 256,     // rows of a panel that stay in L2 while the left operand passes (one block only)
+  LEFT_CHUNK = 1 << 17,  // floats of the left operand that stay in L2 while the panels pass
+};
+
+// One tile of rows of one panel, k range given by `left` and `w`; `first` says that init is to be read.
+LETHE_AI void product_tile(const lethe_product *p, tile_args *t, int64_t row, int64_t m, int64_t block, int64_t vecs,
+                           bool first) {
+  int64_t column = block * 16;
+  ptrdiff_t at = row * p->out_row + block / p->group * p->out_group + block % p->group * 16;
+  ptrdiff_t vec = p->group == 1 ? p->out_group : 16;
+  const float *init = p->initial + (p->initial_row * row + block / p->group * p->initial_group + block % p->group * 16);
+  ptrdiff_t init_row = p->initial_row, init_vec = p->group == 1 ? p->initial_group : 16;
+  if (!first) { init = p->out + at; init_row = p->out_row; init_vec = vec; }
+  else if (!p->initial) { init = zeros_row; init_row = 0; init_vec = 0; }
+  int64_t valid = p->right.columns - column;
+  if (!p->dense || valid >= vecs * 16) {
+    t->init = init; t->init_row = init_row; t->init_vec = init_vec;
+    t->out = p->out + at; t->out_row = p->out_row; t->out_vec = vec;
+    tile_run(t, m, vecs);
+    return;
+  }
+  float edge[8 * 64] __attribute__((aligned(64)));
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t c = 0; c < vecs * 16; c++)
+      edge[i * 64 + c] = c < valid ? init[i * init_row + c / 16 * init_vec + c % 16] : 0;
+  t->init = edge; t->init_row = 64; t->init_vec = 16;
+  t->out = edge; t->out_row = 64; t->out_vec = 16;
+  tile_run(t, m, vecs);
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t c = 0; c < valid; c++) p->out[at + i * p->out_row + c / 16 * vec + c % 16] = edge[i * 64 + c];
+}
+
+static void product(const lethe_product *p, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1) {
+  int64_t blocks = (p->right.columns + 15) / 16, panel = p->right.panel;
+  // Only a left operand of one block is cut along k; the chain of sums goes on through memory unchanged.
+  bool cut = p->left.k_blocks == 1;
+  int64_t k_all = cut ? p->left.k_last : 1, k_step = cut ? K_CHUNK : 1;
+  int64_t width = p->left.row_width ? p->left.row_width : INT64_MAX;
+  int64_t depth = cut ? k_step : p->left.k_width * p->left.k_blocks;
+  int64_t rows = LEFT_CHUNK / depth < 96 ? 96 : LEFT_CHUNK / depth / 48 * 48;
+  for (int64_t k = 0; k == 0 || k < k_all; k += k_step)
+    for (int64_t r0 = row0; r0 < row1; r0 += rows) {
+      int64_t r1 = r0 + rows < row1 ? r0 + rows : row1;
+      for (int64_t n = panel0; n < panel1; n++) {
+        int64_t block = n * panel, vecs = blocks - block < panel ? blocks - block : panel;
+        tile_args t = {.left = p->left};
+        if (cut) t.left.k_last = k_all - k < k_step ? k_all - k : k_step;
+        t.w_k = p->right.w_k ? p->right.w_k : vecs * 16;
+        t.w = p->right.w + n * p->right.w_panel + k * t.w_k;
+        int64_t most = tile_rows(vecs), m;
+        for (int64_t r = r0; r < r1; r += m) {
+          int64_t in = r % width, left = r1 - r < width - in ? r1 - r : width - in;
+          m = tile_height(left, most);
+          t.left.a = p->left.a + r / width * p->left.row_block + in * p->left.a_row + k * p->left.a_k;
+          product_tile(p, &t, r, m, block, vecs, k == 0);
+        }
+      }
+    }
+}
+
+// Columns of the 16 x 16 matrix become rows: four rounds of interleaving halves.
+LETHE_AI void transpose16(vf x[16]) {
+  for (int round = 0; round < 4; round++) {
+    vf y[16];
+    _Pragma("unroll") for (int i = 0; i < 8; i++) {
+      y[2 * i] = __builtin_shufflevector(x[i], x[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      y[2 * i + 1] =
+          __builtin_shufflevector(x[i], x[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    }
+    _Pragma("unroll") for (int i = 0; i < 16; i++) x[i] = y[i];
+  }
+}
+
+// `valid` columns of 16, k rows: to[i * to_k + c] = from[i * from_k + c * from_c], zero past `valid`.
+LETHE_AI void pack_block(float *to, ptrdiff_t to_k, const float *from, ptrdiff_t from_k, ptrdiff_t from_c, int64_t k,
+                         int64_t valid) {
+  int64_t i = 0;
+  if (valid == 16 && from_c == 1)
+    for (; i < k; i++) v_store(to + i * to_k, v_load(from + i * from_k));
+  else if (valid == 16 && from_k == 1)
+    for (; i + 16 <= k; i += 16) {
+      vf x[16];
+      _Pragma("unroll") for (int c = 0; c < 16; c++) x[c] = v_load(from + c * from_c + i);
+      transpose16(x);
+      _Pragma("unroll") for (int c = 0; c < 16; c++) v_store(to + (i + c) * to_k, x[c]);
+    }
+  for (; i < k; i++)
+    for (int64_t c = 0; c < 16; c++) to[i * to_k + c] = c < valid ? from[i * from_k + c * from_c] : 0;
+}
+
+static void pack(float *dst, const float *src, ptrdiff_t src_k, ptrdiff_t src_c, int64_t k, int64_t columns,
+                 int64_t panel, int64_t panel0, int64_t panel1) {
+  int64_t blocks = (columns + 15) / 16;
+  for (int64_t n = panel0; n < panel1; n++) {
+    int64_t block0 = n * panel, vecs = blocks - block0 < panel ? blocks - block0 : panel;
+    for (int64_t v = 0; v < vecs; v++) {
+      int64_t c0 = (block0 + v) * 16, valid = columns - c0 < 16 ? columns - c0 : 16;
+      pack_block(dst + block0 * 16 * k + v * 16, vecs * 16, src + c0 * src_c, src_k, src_c, k, valid);
+    }
+  }
+}
+
+static void pack_gates(float *dst, const float *src, const lethe_gates *g) {
+  for (int64_t j = 0; j * 16 < g->units; j++)
+    for (int64_t s = 0; s < g->slots; s++) {
+      int64_t valid = g->units - j * 16 < 16 ? g->units - j * 16 : 16;
+      pack_block(dst + (j * g->k * g->slots + s) * 16, g->slots * 16,
+                 src + (g->order[s] * g->units + j * 16) * g->k, 1, g->k, g->k, valid);
+    }
+}
+
+static void pack_gates_transposed(float *dst, const float *src, const lethe_gates *g) {
+  int64_t blocks = (g->k + 15) / 16, units = (g->units + 15) / 16, rows = units * g->slots * 16;
+  for (int64_t block0 = 0; block0 < blocks; block0 += 4) {
+    int64_t vecs = blocks - block0 < 4 ? blocks - block0 : 4;
+    float *to = dst + block0 * 16 * rows;
+    for (int64_t j = 0; j < units; j++)
+      for (int64_t s = 0; s < g->slots; s++)
+        for (int64_t l = 0; l < 16; l++)
+          for (int64_t v = 0; v < vecs; v++, to += 16) {
+            int64_t unit = j * 16 + l, c0 = (block0 + v) * 16, valid = g->k - c0 < 16 ? g->k - c0 : 16;
+            const float *from = src + (g->order[s] * g->units + unit) * g->k + c0;
+            if (unit >= g->units) v_store(to, v_set(0));
+            else if (valid == 16) v_store(to, v_load(from));
+            else for (int64_t c = 0; c < 16; c++) to[c] = c < valid ? from[c] : 0;
+          }
+  }
+}
+
+static void unpack_gates(float *dst, const float *src, const lethe_gates *g) {
+  for (int64_t j = 0; j * 16 < g->units; j++)
+    for (int64_t s = 0; s < g->slots; s++) {
+      int64_t valid = g->units - j * 16 < 16 ? g->units - j * 16 : 16, i = 0;
+      const float *from = src + (j * g->k * g->slots + s) * 16;
+      float *to = dst + (g->order[s] * g->units + j * 16) * g->k;
+      if (valid == 16)
+        for (; i + 16 <= g->k; i += 16) {
+          vf x[16];
+          _Pragma("unroll") for (int c = 0; c < 16; c++) x[c] = v_load(from + (i + c) * g->slots * 16);
+          transpose16(x);
+          _Pragma("unroll") for (int c = 0; c < 16; c++) v_store(to + c * g->k + i, x[c]);
+        }
+      for (; i < g->k; i++)
+        for (int64_t c = 0; c < valid; c++) to[c * g->k + i] = from[i * g->slots * 16 + c];
+    }
+}

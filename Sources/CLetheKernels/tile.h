@@ -1,0 +1,80 @@
+// The one matrix kernel: m rows by v vectors of a product, held in registers while k runs.
+//
+// It stays a function of its own: with an epilogue in the same body the compiler kept the accumulators in memory,
+// and everything ran at a third of the speed. Every product, convolution and recurrent step comes down to it.
+
+typedef struct {
+  lethe_operand left;
+  const float *w;
+  ptrdiff_t w_k;
+  const float *init;
+  ptrdiff_t init_row, init_vec;
+  float *out;
+  ptrdiff_t out_row, out_vec;
+} tile_args;
+
+#define LETHE_TILE(M, V)                                                                                 \
+  LETHE_NI void tile_##M##_##V(const tile_args *t) {                                                     \
+    vf acc[M][V];                                                                                        \
+    _Pragma("unroll") for (int m = 0; m < M; m++) _Pragma("unroll") for (int v = 0; v < V; v++)          \
+        acc[m][v] = v_load(t->init + m * t->init_row + v * t->init_vec);                                 \
+    const float *w = t->w;                                                                               \
+    float *out = t->out;                                                                                 \
+    const ptrdiff_t out_row = t->out_row, out_vec = t->out_vec;                                          \
+    const ptrdiff_t w_k = t->w_k, a_row = t->left.a_row, a_k = t->left.a_k;                              \
+    for (int64_t q = 0; q < t->left.k_blocks; q++) {                                                     \
+      /* A pointer for every three rows: offsets 0, 1 and 2 rows are addressing modes, so no chain of adds. */ \
+      const float *a[(M + 2) / 3];                                                                       \
+      _Pragma("unroll") for (int g = 0; g < (M + 2) / 3; g++)                                            \
+          a[g] = t->left.a + q * t->left.a_block + 3 * g * a_row;                                        \
+      int64_t n = q == t->left.k_blocks - 1 ? t->left.k_last : t->left.k_width;                          \
+      for (int64_t k = 0; k < n; k++, w += w_k) {                                                        \
+        vf b[V];                                                                                         \
+        _Pragma("unroll") for (int v = 0; v < V; v++) b[v] = v_load(w + v * 16);                         \
+        _Pragma("unroll") for (int m = 0; m < M; m++) {                                                  \
+          vf x = v_set(a[m / 3][m % 3 * a_row]);                                                         \
+          _Pragma("unroll") for (int v = 0; v < V; v++) acc[m][v] = v_fma(x, b[v], acc[m][v]);           \
+        }                                                                                                \
+        _Pragma("unroll") for (int g = 0; g < (M + 2) / 3; g++) a[g] += a_k;                             \
+      }                                                                                                  \
+    }                                                                                                    \
+    _Pragma("unroll") for (int m = 0; m < M; m++) _Pragma("unroll") for (int v = 0; v < V; v++)          \
+        v_store(out + m * out_row + v * out_vec, acc[m][v]);                                             \
+  }
+#define LETHE_TILES6(V) \
+  LETHE_TILE(1, V) LETHE_TILE(2, V) LETHE_TILE(3, V) LETHE_TILE(4, V) LETHE_TILE(5, V) LETHE_TILE(6, V)
+#define LETHE_TILE_ROW6(V) tile_1_##V, tile_2_##V, tile_3_##V, tile_4_##V, tile_5_##V, tile_6_##V
+
+typedef void (*tile_fn)(const tile_args *);
+
+#if LETHE_TILE_VECS == 4
+// 32 registers of 16 floats: 6 x 4 or 8 x 3 accumulators.
+LETHE_TILES6(1) LETHE_TILES6(2) LETHE_TILES6(3) LETHE_TILES6(4)
+LETHE_TILE(7, 1) LETHE_TILE(8, 1) LETHE_TILE(7, 2) LETHE_TILE(8, 2) LETHE_TILE(7, 3) LETHE_TILE(8, 3)
+static const tile_fn tile_table[4][8] = {
+    {LETHE_TILE_ROW6(1), tile_7_1, tile_8_1},
+    {LETHE_TILE_ROW6(2), tile_7_2, tile_8_2},
+    {LETHE_TILE_ROW6(3), tile_7_3, tile_8_3},
+    {LETHE_TILE_ROW6(4), 0, 0},
+};
+LETHE_AI int64_t tile_rows(int64_t vecs) { return vecs == 4 ? 6 : 8; }
+LETHE_AI void tile_run(tile_args *t, int64_t rows, int64_t vecs) { tile_table[vecs - 1][rows - 1](t); }
+#else
+// 16 registers of 8 floats, or 32 of 4: one virtual vector of columns at a time; wider tiles spill.
+LETHE_TILES6(1)
+static const tile_fn tile_table[6] = {LETHE_TILE_ROW6(1)};
+LETHE_AI int64_t tile_rows(int64_t vecs) { (void)vecs; return 6; }
+LETHE_AI void tile_run(tile_args *t, int64_t rows, int64_t vecs) {
+  for (int64_t v = 0; v < vecs; v++) {
+    tile_table[rows - 1](t);
+    t->w += 16; t->init += t->init_vec; t->out += t->out_vec;
+  }
+  t->w -= vecs * 16; t->init -= vecs * t->init_vec; t->out -= vecs * t->out_vec;
+}
+#endif
+
+// The height of the next tile when `left` rows remain: even tiles, never a thin last one (32 = 6+6+5+5+5+5).
+LETHE_AI int64_t tile_height(int64_t left, int64_t most) {
+  int64_t tiles = (left + most - 1) / most;
+  return (left + tiles - 1) / tiles;
+}

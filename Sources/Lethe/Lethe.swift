@@ -1,0 +1,6 @@
+@_exported import LetheCore
+@_exported import LetheData
+@_exported import LetheFormats
+@_exported import LetheInsight
+@_exported import LetheNN
+@_exported import LetheTraining

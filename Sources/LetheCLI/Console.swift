@@ -1,0 +1,73 @@
+import ArgumentParser
+import LetheCore
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Standard output, standard error and the way out.
+///
+/// Results go to standard output, everything else to standard error.
+enum Console {
+  /// Whether standard error is a terminal, where a line can be overwritten.
+  static var errorIsTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+
+  /// Makes a closed pipe (`lethe … | head`) end the program without a word, whatever was inherited.
+  static func endQuietlyOnBrokenPipe() { signal(SIGPIPE, SIG_DFL) }
+
+  /// Writes a line to standard output.
+  ///
+  /// - Throws: `LetheError` when it cannot be written, on a full disk say.
+  static func line(_ text: String) throws(LetheError) { try output(text + "\n") }
+
+  /// Writes one JSON object as a line to standard output.
+  ///
+  /// - Throws: as `line`.
+  static func json(_ fields: JSONFields) throws(LetheError) { try line(fields.text) }
+
+  /// Writes text to standard output as it is.
+  ///
+  /// - Throws: as `line`.
+  static func output(_ text: String) throws(LetheError) {
+    if let reason = send(text, to: STDOUT_FILENO) {
+      throw LetheError("standard output", "cannot be written: \(reason)")
+    }
+  }
+
+  /// Writes a line to standard error; failures there have nobody to be told.
+  static func note(_ text: String) { _ = send(text + "\n", to: STDERR_FILENO) }
+
+  /// Writes text to standard error without ending the line.
+  static func progress(_ text: String) { _ = send(text, to: STDERR_FILENO) }
+
+  /// Ends the program.
+  static func leave(_ status: ExitCode) -> Never { exit(status.rawValue) }
+
+  private static func send(_ text: String, to descriptor: Int32) -> String? {
+    var text = text
+    return text.withUTF8 { bytes -> String? in
+      guard let start = bytes.baseAddress else { return nil }
+      var done = 0
+      while done < bytes.count {
+        let step = write(descriptor, start + done, bytes.count - done)
+        if step >= 0 {
+          done += step
+        } else if errno != EINTR {
+          return strerror(errno).map { String(cString: $0) } ?? "error \(errno)"
+        }
+      }
+      return nil
+    }
+  }
+}
+
+extension LetheError {
+  /// The error on one line, whatever a file name or a field in it may hold.
+  var inOneLine: String {
+    String(String.UnicodeScalarView(description.unicodeScalars.map { $0.value < 0x20 ? "�" : $0 }))
+  }
+}

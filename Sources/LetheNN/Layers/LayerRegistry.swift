@@ -1,0 +1,88 @@
+import LetheCore
+
+/// The layers that model files can hold, by their `kind`.
+public enum LayerRegistry {
+  static let types: [any Layer.Type] = [
+    ActivationLayer.self, Conv2D.self, Dense.self, Dropout.self, Embedding.self, Flatten.self,
+    ForgettingGateNetwork.self, GRU.self, LayerNorm.self, LSTM.self, MaxPool2D.self, RNN.self, Rows.self,
+    Sequential.self,
+  ]
+
+  /// The names of all kinds, sorted.
+  public static var kinds: [String] { types.map { $0.kind }.sorted() }
+
+  static func type(of kind: String) -> (any Layer.Type)? { types.first { $0.kind == kind } }
+}
+
+/// A model's configuration: its input shape and, for each layer, its kind beside its own options. Parameters
+/// are not part of it.
+///
+///     {"input":[28,28],"layers":[{"kind":"dense","units":10,…},…]}
+extension Sequential {
+  enum CodingKeys: String, CodingKey { case input, layers }
+
+  /// Writes the configuration.
+  ///
+  /// - Throws: `LetheError` for a layer that is none of `LayerRegistry`'s.
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(input, forKey: .input)
+    try values.encode(layers.enumerated().map { LayerBox(layer: $1, index: $0) }, forKey: .layers)
+  }
+
+  /// Reads a configuration. The layers have to be built, and their parameters filled, before use.
+  ///
+  /// - Throws: `LetheError` for an unknown kind of layer, else what the decoder throws.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      try values.decode([LayerBox].self, forKey: .layers).map(\.layer),
+      input: try values.decode([Int].self, forKey: .input))
+  }
+}
+
+/// layers[2].units, say.
+package func pathText(_ keys: [any CodingKey]) -> String {
+  let text = keys.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)" }.joined()
+  return text.hasPrefix(".") ? String(text.dropFirst()) : text
+}
+
+private struct LayerBox: Codable {
+  let layer: any Layer
+  var index = 0
+
+  enum CodingKeys: String, CodingKey { case kind }
+
+  init(layer: any Layer, index: Int) {
+    self.layer = layer
+    self.index = index
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    let kind = type(of: layer).kind
+    guard let known = LayerRegistry.type(of: kind), known == type(of: layer) else {
+      throw LetheError(
+        "layer \(index), \(kind)", "cannot be saved: it is no layer of Lethe",
+        expected: LayerRegistry.kinds.joined(separator: ", "), found: "\(type(of: layer))")
+    }
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(kind, forKey: .kind)
+    try layer.encode(to: encoder)
+  }
+
+  init(from decoder: any Decoder) throws {
+    let kind = try decoder.container(keyedBy: CodingKeys.self).decode(String.self, forKey: .kind)
+    let path = pathText(decoder.codingPath)
+    guard let type = LayerRegistry.type(of: kind) else {
+      throw LetheError(
+        "\(path).kind", "is an unknown kind of layer", expected: LayerRegistry.kinds.joined(separator: ", "),
+        found: kind)
+    }
+    do {
+      layer = try type.init(from: decoder)
+    } catch  where !(error is DecodingError || error is LetheError) {
+      // What a decoder says of a fraction where a whole number belongs does not say where.
+      throw LetheError(path, "an option cannot be read: \(error)")
+    }
+  }
+}

@@ -1,0 +1,278 @@
+import LetheCore
+
+/// A kind of cell: its gates and how they start. `Recurrent` gives it layers, directions, lengths and the time loop.
+public protocol RecurrentCell: Sendable, Codable {
+  /// Its name in model files.
+  static var kind: String { get }
+  /// The width of its state.
+  var hiddenSize: Int { get }
+  /// What the engine must know of it.
+  var description: CellDescription { get }
+  /// How the input bias starts, gate by gate in the order of `description.gates`; the recurrent bias starts at 0.
+  var biasInitializers: [Initializer] { get }
+}
+
+/// Which outputs a recurrent layer gives.
+public enum RecurrentOutputs: String, Sendable, Codable {
+  /// Those of every step: [batch, time, directions · hidden].
+  case all
+  /// The final hidden states: [batch, directions · hidden].
+  case last
+}
+
+/// The state of a recurrent layer between two calls: a value, to keep, copy, save or start again from.
+///
+/// One entry for each layer and direction, in PyTorch's order: layer 0 forward, layer 0 backward, layer 1 forward, …
+/// *Shapes*: each [batch, hidden]. A missing state means zeros.
+public struct RecurrentState {
+  /// h.
+  public var hidden: [Variable]
+  /// c, for cells that have one.
+  public var cell: [Variable]
+
+  /// A state of the given parts.
+  public init(hidden: [Variable], cell: [Variable] = []) {
+    self.hidden = hidden
+    self.cell = cell
+  }
+
+  /// The same numbers as constants, so that no gradient flows further back (truncated backpropagation).
+  public var detached: RecurrentState {
+    RecurrentState(hidden: hidden.map { Variable($0.tensor) }, cell: cell.map { Variable($0.tensor) })
+  }
+}
+
+/// A stack of recurrent layers of one kind of cell, in one or both directions.
+///
+///     c_t = f_t ⊙ c_{t−1} + i_t ⊙ u_t        h_t = readout(c_t, o_t)
+///
+/// *Shapes*: x [batch, time, features] → [batch, time, directions · hidden], or [batch, directions · hidden] with
+/// `outputs: .last`. Parameters of layer k are PyTorch's: `weight_ih_l{k}` [gates · hidden, width below],
+/// `weight_hh_l{k}` [gates · hidden, hidden], `bias_ih_l{k}`, `bias_hh_l{k}` [gates · hidden], each also with
+/// `_reverse`.
+/// *State*: nothing is kept between calls; `run` takes and gives it. No initial state is the same as zeros.
+/// *Gradient*: into inputs, weights and initial state, from outputs and final state.
+/// *Cost*: 2 · batch · time · gates · hidden · (features + hidden) forward, twice that again backward.
+public struct Recurrent<Cell: RecurrentCell>: Layer {
+  public static var kind: String { Cell.kind }
+  /// The kind of cell, its width and its options.
+  public var cell: Cell
+  /// How many layers lie on top of each other.
+  public var layers: Int
+  /// Whether each layer also runs backward in time; outputs are then side by side.
+  public var isBidirectional: Bool
+  /// Every step's output or the last.
+  public var outputs: RecurrentOutputs
+  /// Chances of zeroing, in training.
+  public var dropout: RecurrentDropout
+  /// The width of y_t = tanh(W [h_t, x_t] + b), in place of h_t as output; `nil`: none.
+  public var headSize: Int?
+
+  struct Weights: Sendable {
+    var input = Parameter()
+    var hidden = Parameter()
+    var inputBias = Parameter()
+    var hiddenBias = Parameter()
+  }
+  // Layer by layer, forward then backward.
+  var weights: [Weights] = []
+  var head = Dense(1, activation: .tanh)
+
+  /// A layer that learns its input width when it is built, inside `Sequential`.
+  public init(
+    _ cell: Cell, layers: Int = 1, bidirectional: Bool = false, outputs: RecurrentOutputs = .last,
+    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil
+  ) {
+    self.cell = cell
+    self.layers = layers
+    isBidirectional = bidirectional
+    self.outputs = outputs
+    self.dropout = dropout
+    self.headSize = headSize
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case cell, layers, outputs, dropout
+    case isBidirectional = "bidirectional"
+    case headSize = "head_size"
+  }
+
+  var directions: Int { isBidirectional ? 2 : 1 }
+
+  public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
+    let (units, gates) = (cell.hiddenSize, cell.description.gates.count)
+    guard input.count == 2, let features = input.last, features > 0 else {
+      throw LetheError(
+        Cell.kind, "cannot take this input", expected: "[time, features]", found: "\(input)",
+        advice: "use Rows() to read an image row by row")
+    }
+    guard units > 0, layers > 0, units < 1 << 20, layers < 1 << 10, features < 1 << 24, (headSize ?? 1) > 0
+    else {
+      throw LetheError(
+        Cell.kind, "sizes are out of range", expected: "hidden, layers and head above 0 and sensible",
+        found: "hidden \(units), layers \(layers), features \(features), head \(headSize ?? 0)")
+    }
+    try dropout.check(Cell.kind)
+    weights = []
+    for layer in 0..<layers {
+      let width = layer == 0 ? features : directions * units
+      for _ in 0..<directions {
+        weights.append(
+          Weights(
+            input: Parameter(
+              shape: [gates * units, width], .stacked(Array(repeating: .glorotUniform, count: gates))),
+            hidden: Parameter(
+              shape: [gates * units, units], .stacked(Array(repeating: .orthogonal, count: gates))),
+            inputBias: Parameter(shape: [gates * units], .stacked(cell.biasInitializers)),
+            hiddenBias: Parameter(shape: [gates * units], .zeros)))
+      }
+    }
+    var width = directions * units
+    if let headSize {
+      head = Dense(headSize, activation: .tanh)
+      _ = try head.build(input: [width + features])
+      width = headSize
+    }
+    return outputs == .all ? [input[0], width] : [width]
+  }
+
+  public mutating func visitParameters(_ visitor: inout ParameterVisitor) {
+    for index in weights.indices {
+      let suffix = "_l\(index / directions)" + (index % directions == 1 ? "_reverse" : "")
+      visitor.visit("weight_ih" + suffix, &weights[index].input)
+      visitor.visit("weight_hh" + suffix, &weights[index].hidden)
+      visitor.visit("bias_ih" + suffix, &weights[index].inputBias)
+      visitor.visit("bias_hh" + suffix, &weights[index].hiddenBias)
+    }
+    if headSize != nil { visitor.visit("head", &head) }
+  }
+
+  public func callAsFunction(_ x: Variable) -> Variable { run(x).output }
+
+  /// The outputs as `outputs` asks for, and the final state, from an initial state (`nil`: zeros).
+  ///
+  /// - Precondition: x is [batch, time, features] and the state has this layer's shapes.
+  public func run(_ x: Variable, from state: RecurrentState? = nil) -> (
+    output: Variable, state: RecurrentState
+  ) {
+    let result = runAll(x, from: state)
+    return (result.output, result.state)
+  }
+
+  func runAll(
+    _ x: Variable, from state: RecurrentState? = nil, wantsOutputGate: Bool = false
+  ) -> (output: Variable, state: RecurrentState, outputGate: Variable?) {
+    let (name, units) = (Cell.kind, cell.hiddenSize)
+    precondition(!weights.isEmpty, "\(name): not built; give inputSize, or put it into Sequential")
+    precondition(
+      x.shape.count == 3 && x.shape[2] == weights[0].input.shape[1],
+      "\(name): expected an input of shape [batch, time, \(weights[0].input.shape[1])], got \(x.shape)")
+    let count = layers * directions
+    if let state {
+      let cells = cell.description.hasCellState ? count : 0
+      precondition(
+        state.hidden.count == count && state.cell.count == cells
+          && (state.hidden + state.cell).allSatisfy { $0.shape == [x.shape[0], units] },
+        "\(name): expected a state of \(count) hidden and \(cells) cell parts of shape \([x.shape[0], units]), got "
+          + "\(state.hidden.map(\.shape)) and \(state.cell.map(\.shape))")
+    }
+    let (batch, time, timing) = (x.shape[0], x.shape[1], x.timing)
+    let layouts = [false, true].prefix(directions).map {
+      SequenceLayout(batch: batch, time: time, timing: timing, isReversed: $0)
+    }
+    var input = x.dropped(dropout.input)
+    var final = RecurrentState(hidden: [])
+    var gate: Variable?
+    for layer in 0..<layers {
+      let isTop = layer == layers - 1
+      let wantsSteps = !isTop || outputs == .all || headSize != nil
+      var sides: [Variable] = []
+      for direction in 0..<directions {
+        let index = layer * directions + direction
+        let own = weights[index]
+        let pass = RecurrentPass(
+          description: cell.description, layout: layouts[direction], inputs: input.shape[2], units: units,
+          hiddenMask: recurrentMask(x, batch: batch))
+        let result = pass.run(
+          input,
+          weights: .init(
+            input: x.with(own.input), hidden: x.with(own.hidden), inputBias: x.with(own.inputBias),
+            hiddenBias: x.with(own.hiddenBias)),
+          initialHidden: state?.hidden[index],
+          initialCell: state?.cell.isEmpty ?? true ? nil : state?.cell[index],
+          wantsOutputs: wantsSteps, wantsOutputGate: wantsOutputGate && isTop)
+        final.hidden.append(result.hidden)
+        if let c = result.cell { final.cell.append(c) }
+        gate = result.outputGate
+        sides.append(wantsSteps ? result.outputs ?? result.hidden : result.hidden)
+      }
+      input = sides.count == 1 ? sides[0] : .concatenated(sides)
+      if !isTop { input = input.dropped(dropout.between) }
+    }
+    var output = input
+    if headSize != nil {
+      output = head(.concatenated([output, x]).timed(timing))
+      if outputs == .last { output = output.lastStep() }
+    }
+    return (output.dropped(dropout.output), final, gate)
+  }
+
+  private func recurrentMask(_ x: Variable, batch: Int) -> Tensor? {
+    guard x.isTraining, dropout.recurrent > 0, let tape = x.tape else { return nil }
+    return tape.nextKey().dropoutMask(shape: [batch, cell.hiddenSize], keep: 1 - dropout.recurrent)
+  }
+}
+
+/// The chances with which a recurrent layer zeroes numbers in training; what stays is scaled up to the same mean.
+public struct RecurrentDropout: Sendable, Codable, Equatable {
+  /// Of the inputs, fresh at every step.
+  public var input: Float
+  /// Of the outputs of every layer but the last, fresh at every step: PyTorch's `dropout`.
+  public var between: Float
+  /// Of the outputs of the last layer.
+  public var output: Float
+  /// Of the hidden state that the gates see, one mask for each sequence (Gal & Ghahramani 2016).
+  public var recurrent: Float
+
+  /// No dropout but what is given; each in 0..<1.
+  public init(input: Float = 0, between: Float = 0, output: Float = 0, recurrent: Float = 0) {
+    self.input = input
+    self.between = between
+    self.output = output
+    self.recurrent = recurrent
+  }
+
+  func check(_ place: String) throws(LetheError) {
+    for rate in [input, between, output, recurrent] where !(rate >= 0 && rate < 1) {
+      throw LetheError(place, "a dropout rate is out of range", expected: "0..<1", found: "\(rate)")
+    }
+  }
+}
+
+extension Variable {
+  /// Zeroes scalars with the given chance and scales the rest, in training only.
+  package func dropped(_ rate: Float) -> Variable {
+    guard isTraining, rate > 0, let tape else { return self }
+    let mask = tape.nextKey().dropoutMask(shape: shape, keep: 1 - rate)
+    return .operation("dropout", [self], tensor * mask, timing: timing) { [$0 * mask] }
+  }
+
+  /// The last real step of each sequence: [batch, time, features] → [batch, features]; zeros for empty ones.
+  public func lastStep() -> Variable {
+    precondition(shape.count == 3, "lastStep: expected [batch, time, features], got \(shape)")
+    let (batch, time, width) = (shape[0], shape[1], shape[2])
+    let last = (0..<batch).map { (timing?.lengths?[$0] ?? time) - 1 }
+    let result = Tensor(zeros: [batch, width])
+    for (row, step) in last.enumerated() where step >= 0 {
+      (result.pointer + row * width).update(from: tensor.pointer + (row * time + step) * width, count: width)
+    }
+    return .operation("lastStep", [self], result) { gradient in
+      let wide = Tensor(zeros: [batch, time, width])
+      for (row, step) in last.enumerated() where step >= 0 {
+        (wide.pointer + (row * time + step) * width).update(
+          from: gradient.pointer + row * width, count: width)
+      }
+      return [wide]
+    }
+  }
+}

@@ -1,0 +1,163 @@
+import CLetheKernels
+import LetheCore
+
+/// How a batch of sequences lies in the engine: its real steps only, step by step, longest sequence first.
+///
+/// Direction, lengths and resets are settled here, by a map from the engine's rows to those of the caller's
+/// `[batch, time]`; the kernels always walk forward over the first rows of a shrinking batch.
+struct SequenceLayout {
+  let batch: Int
+  /// Steps of the caller's tensors, and of the longest sequence.
+  let time: Int
+  let steps: Int
+  /// Engine batch row → caller's batch row.
+  let order: [Int32]
+  /// The length of each engine batch row.
+  let lengths: [Int]
+  /// The engine's first row of each step; one more at the end: the number of rows.
+  let firstRow: [Int64]
+  /// Engine row → row of `[batch · time]`.
+  let map: [Int32]
+  /// For each engine row, whether the state is zero before it.
+  let resets: [UInt8]?
+
+  var rows: Int { Int(firstRow[steps]) }
+  /// Whether every step has all rows, so that each step's input state is simply the output of the one before.
+  var isEven: Bool { rows == steps * batch }
+
+  init(batch: Int, time: Int, timing: Timing?, isReversed: Bool) {
+    self.batch = batch
+    self.time = time
+    let given = timing?.lengths
+    if let given {
+      precondition(
+        given.count == batch && given.allSatisfy { $0 >= 0 && $0 <= time },
+        "lengths: expected \(batch) numbers in 0...\(time), got \(given)")
+    }
+    let resets = timing?.resets
+    if let resets {
+      precondition(
+        resets.count == batch && resets.allSatisfy { $0.count == time },
+        "resets: expected \(batch) rows of \(time), got \(resets.count) rows of \(resets.map(\.count))")
+    }
+    // Longest first; equal lengths keep their order.
+    let sorted = given.map { given in (0..<batch).sorted { (-given[$0], $0) < (-given[$1], $1) } }
+    let order = sorted ?? Array(0..<batch)
+    let lengths = order.map { given?[$0] ?? time }
+    let steps = lengths.first ?? 0
+    var firstRow: [Int64] = [0]
+    var active = batch
+    for t in 0..<steps {
+      while active > 0 && lengths[active - 1] <= t { active -= 1 }
+      firstRow.append(firstRow[t] + Int64(active))
+    }
+    var map: [Int32] = []
+    map.reserveCapacity(Int(firstRow[steps]))
+    var flags: [UInt8] = []
+    for t in 0..<steps {
+      for row in 0..<Int(firstRow[t + 1] - firstRow[t]) {
+        let at = isReversed ? lengths[row] - 1 - t : t
+        map.append(Int32(order[row] * time + at))
+        if let own = resets?[order[row]] {
+          // Backward in time, what starts anew at a step is cut off from the step before it.
+          flags.append((isReversed ? at + 1 < lengths[row] && own[at + 1] : own[at]) ? 1 : 0)
+        }
+      }
+    }
+    self.order = order.map { Int32($0) }
+    self.lengths = lengths
+    self.steps = steps
+    self.firstRow = firstRow
+    self.map = map
+    self.resets = resets != nil && flags.contains(1) ? flags : nil
+  }
+
+  /// The engine row that holds the last step of an engine batch row; `nil` for an empty sequence.
+  func lastRow(_ row: Int) -> Int? { lengths[row] == 0 ? nil : Int(firstRow[lengths[row] - 1]) + row }
+
+  /// Ranges of batch rows with about as many steps each.
+  func shares(_ count: Int) -> [Range<Int>] {
+    var shares: [Range<Int>] = []
+    var start = 0, done = 0
+    for row in 0..<batch {
+      done += max(lengths[row], 1)
+      let goal = (rows + batch) * (shares.count + 1) / count
+      if (done >= goal && shares.count < count - 1) || row == batch - 1 {
+        shares.append(start..<row + 1)
+        start = row + 1
+      }
+    }
+    return shares
+  }
+
+  /// Block-major rows [block][rows][16] of a tensor [batch, time, columns].
+  func gathered(_ tensor: Tensor, columns: Int) -> Storage {
+    let blocks = (columns + 15) / 16, rows = rows
+    let storage = Storage(count: blocks * rows * 16)
+    map.withUnsafeBufferPointer { map in
+      guard let map = map.baseAddress else { return }
+      Parallel.split(rows, grain: max(1, (1 << 15) / max(columns, 1))) { range in
+        kernels.gather_blocks(
+          storage.pointer, rows * 16, tensor.pointer, map, Int64(columns), Int64(range.lowerBound),
+          Int64(range.upperBound))
+      }
+    }
+    return storage
+  }
+
+  /// The inverse of `gathered`; steps past a sequence's length are zero.
+  func scattered(_ source: UnsafePointer<Float>, block: Int, columns: Int) -> Tensor {
+    let shape = [batch, time, columns]
+    let tensor = rows == batch * time ? Tensor.uninitialized(shape) : Tensor(zeros: shape)
+    map.withUnsafeBufferPointer { map in
+      guard let map = map.baseAddress else { return }
+      Parallel.split(rows, grain: max(1, (1 << 15) / max(columns, 1))) { range in
+        kernels.scatter_blocks(
+          tensor.pointer, source, block, map, Int64(columns), Int64(range.lowerBound), Int64(range.upperBound)
+        )
+      }
+    }
+    return tensor
+  }
+
+  /// Writes a state [batch, units] (`nil`: zeros) as [block][batch][16], blocks `block` floats apart.
+  func packState(_ state: Tensor?, units: Int, into target: UnsafeMutablePointer<Float>, block: Int) {
+    let blocks = (units + 15) / 16
+    guard let state else {
+      for j in 0..<blocks { (target + j * block).update(repeating: 0, count: batch * 16) }
+      return
+    }
+    order.withUnsafeBufferPointer { order in
+      guard let order = order.baseAddress else { return }
+      kernels.gather_blocks(target, block, state.pointer, order, Int64(units), 0, Int64(batch))
+    }
+  }
+
+  /// The state [batch, units] that [block][batch][16] holds.
+  func unpackState(_ source: UnsafePointer<Float>, units: Int, block: Int) -> Tensor {
+    let tensor = Tensor.uninitialized([batch, units])
+    order.withUnsafeBufferPointer { order in
+      guard let order = order.baseAddress else { return }
+      kernels.scatter_blocks(tensor.pointer, source, block, order, Int64(units), 0, Int64(batch))
+    }
+    return tensor
+  }
+
+  /// The state after each sequence's last step, from the states of all rows; `initial` where there was no step.
+  func finalState(_ source: UnsafePointer<Float>, units: Int, block: Int, initial: Tensor?) -> Tensor {
+    let tensor = Tensor.uninitialized([batch, units])
+    for row in 0..<batch {
+      let to = tensor.pointer + Int(order[row]) * units
+      if let last = lastRow(row) {
+        for at in stride(from: 0, to: units, by: 16) {
+          (to + at).update(from: source + at / 16 * block + last * 16, count: min(16, units - at))
+        }
+      } else if let initial {
+        to.update(from: initial.pointer + Int(order[row]) * units, count: units)
+      } else {
+        to.update(repeating: 0, count: units)
+      }
+    }
+    return tensor
+  }
+}

@@ -6,8 +6,11 @@
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int signal_number) {
+  (void)signal_number;
   interrupted = 1;
-  signal(signal_number, SIG_DFL);
+  // Whichever of the two comes next ends the process.
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
 }
 
 void lethe_catch_interrupt(void) {

@@ -13,10 +13,13 @@ LETHE_AI void product_tile(const lethe_product *p, tile_args *t, int64_t row, in
   int64_t column = block * 16;
   ptrdiff_t at = row * p->out_row + block / p->group * p->out_group + block % p->group * 16;
   ptrdiff_t vec = p->group == 1 ? p->out_group : 16;
-  const float *init = p->initial + (p->initial_row * row + block / p->group * p->initial_group + block % p->group * 16);
-  ptrdiff_t init_row = p->initial_row, init_vec = p->group == 1 ? p->initial_group : 16;
+  const float *init = zeros_row;
+  ptrdiff_t init_row = 0, init_vec = 0;
   if (!first) { init = p->out + at; init_row = p->out_row; init_vec = vec; }
-  else if (!p->initial) { init = zeros_row; init_row = 0; init_vec = 0; }
+  else if (p->initial) {
+    init = p->initial + (p->initial_row * row + block / p->group * p->initial_group + block % p->group * 16);
+    init_row = p->initial_row; init_vec = p->group == 1 ? p->initial_group : 16;
+  }
   int64_t valid = p->right.columns - column;
   if (!p->dense || valid >= vecs * 16) {
     t->init = init; t->init_row = init_row; t->init_vec = init_vec;

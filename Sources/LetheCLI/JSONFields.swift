@@ -14,6 +14,8 @@ struct JSONFields {
     case text(String)
     case list([Value])
     case object(JSONFields)
+    /// A value that is JSON already.
+    case encoded(String)
   }
 
   private let fields: [(key: String, value: Value)]
@@ -54,6 +56,7 @@ extension JSONFields.Value {
     case .text(let value): JSONFields.quoted(value)
     case .list(let values): "[" + values.map(\.text).joined(separator: ",") + "]"
     case .object(let fields): fields.text
+    case .encoded(let text): text
     }
   }
 }

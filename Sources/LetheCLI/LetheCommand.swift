@@ -18,7 +18,10 @@ struct LetheCommand: ParsableCommand {
         lethe evaluate digits-lstm.lethe.safetensors digits
       """,
     version: "0.1.0",
-    subcommands: [BenchCommand.self])
+    subcommands: [
+      DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self, InfoCommand.self,
+      BenchCommand.self,
+    ])
 
   static func main() {
     Console.endQuietlyOnBrokenPipe()

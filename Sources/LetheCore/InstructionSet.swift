@@ -44,7 +44,7 @@ public enum InstructionSet: String, CaseIterable, Sendable {
 // Function pointers into constant tables: nothing here ever changes.
 package nonisolated(unsafe) let kernels: lethe_kernels = {
   guard let best = lethe_kernels_best() else {
-    preconditionFailure(
+    stop(
       "LETHE_ISA names no instruction set of this machine; it has "
         + InstructionSet.available.map(\.rawValue).joined(separator: ", "))
   }

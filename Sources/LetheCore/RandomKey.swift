@@ -89,7 +89,7 @@ public struct RandomKey: Sendable, Equatable {
   ///
   /// - Precondition: `0 < keep <= 1`.
   package func dropoutMask(shape: [Int], keep: Float) -> Tensor {
-    precondition(keep > 0 && keep <= 1, "dropout: expected a rate in 0..<1, got \(1 - keep)")
+    require(keep > 0 && keep <= 1, "dropout: expected a rate in 0..<1, got \(1 - keep)")
     return Tensor(shape: shape) { to in
       if let start = to.baseAddress { lethe_dropout_mask(start, seed, stream, keep, Int64(to.count)) }
     }

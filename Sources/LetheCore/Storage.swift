@@ -12,7 +12,7 @@ package final class Storage: @unchecked Sendable {
   package init(count: Int) {
     self.count = count
     guard let memory = lethe_buffer_take(max(count, 1) * MemoryLayout<Float>.stride) else {
-      preconditionFailure("out of memory: a tensor of \(count) floats could not be allocated")
+      stop("out of memory: a tensor of \(count) floats could not be allocated")
     }
     pointer = memory.bindMemory(to: Float.self, capacity: max(count, 1))
   }

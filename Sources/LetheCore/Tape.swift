@@ -99,7 +99,7 @@ public final class Tape {
   ///
   /// - Precondition: `loss` holds one number and was computed on this tape.
   public func gradients(of loss: Variable) -> Gradients {
-    precondition(
+    require(
       loss.tensor.count == 1,
       "gradients(of:): expected one number, got a tensor of shape \(loss.tensor.shape)")
     return gradients(of: [(loss, Tensor(repeating: 1, shape: loss.tensor.shape))])
@@ -109,7 +109,7 @@ public final class Tape {
   public func gradients(of seeds: [(value: Variable, cotangent: Tensor)]) -> Gradients {
     var values = [Tensor?](repeating: nil, count: valueCount)
     for (value, cotangent) in seeds where value.id >= 0 {
-      precondition(
+      require(
         cotangent.shape == value.tensor.shape,
         "gradients(of:): a cotangent of shape \(cotangent.shape) for a value of shape \(value.tensor.shape)")
       values[Int(value.id)].accumulate(cotangent)
@@ -119,7 +119,7 @@ public final class Tape {
       for index in node.outputs { values[index] = nil }
       if outputs.allSatisfy({ $0 == nil }) { continue }
       let inputs = node.pullback(outputs)
-      precondition(
+      require(
         inputs.count == node.inputs.count,
         "\(node.name): its pullback gave \(inputs.count) gradients for \(node.inputs.count) inputs")
       for (id, gradient) in zip(node.inputs, inputs) where id >= 0 {
@@ -136,7 +136,7 @@ extension Optional where Wrapped == Tensor {
       self = gradient
       return
     }
-    precondition(
+    require(
       sum.shape == gradient.shape, "gradients of shapes \(sum.shape) and \(gradient.shape) meet at one value")
     sum.add(gradient)
     self = sum

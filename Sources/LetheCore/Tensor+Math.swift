@@ -78,7 +78,7 @@ extension Tensor {
   public static func * (a: Tensor, b: Float) -> Tensor { a.combined(LETHE_MUL, b) }
 
   private func paired(_ name: String, _ other: Tensor) -> Tensor {
-    precondition(shape == other.shape, "\(name): expected equal shapes, got \(shape) and \(other.shape)")
+    require(shape == other.shape, "\(name): expected equal shapes, got \(shape) and \(other.shape)")
     return self
   }
 

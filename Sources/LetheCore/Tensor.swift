@@ -22,7 +22,7 @@ public struct Tensor: Sendable {
   public init(shape: [Int], initializingWith body: (UnsafeMutableBufferPointer<Float>) throws -> Void)
     rethrows
   {
-    precondition(shape.allSatisfy { $0 >= 0 }, "Tensor: a dimension of \(shape) is negative")
+    require(shape.allSatisfy { $0 >= 0 }, "Tensor: a dimension of \(shape) is negative")
     self.shape = shape
     storage = Storage(count: shape.reduce(1, *))
     try body(UnsafeMutableBufferPointer(start: storage.pointer, count: storage.count))
@@ -32,7 +32,7 @@ public struct Tensor: Sendable {
   ///
   /// - Precondition: the shape holds as many scalars as are given.
   public init(_ scalars: [Float], shape: [Int]) {
-    precondition(
+    require(
       scalars.count == shape.reduce(1, *), "Tensor: \(scalars.count) scalars do not fill the shape \(shape)")
     self.init(shape: shape) { to in _ = to.initialize(fromContentsOf: scalars) }
   }
@@ -58,7 +58,7 @@ public struct Tensor: Sendable {
   ///
   /// - Precondition: there is exactly one.
   public var scalar: Float {
-    precondition(count == 1, "Tensor.scalar: the tensor of shape \(shape) holds \(count) scalars, not one")
+    require(count == 1, "Tensor.scalar: the tensor of shape \(shape) holds \(count) scalars, not one")
     return storage.pointer[0]
   }
 
@@ -73,11 +73,11 @@ public struct Tensor: Sendable {
   }
 
   private func offset(of indices: [Int]) -> Int {
-    precondition(
+    require(
       indices.count == shape.count, "Tensor: \(indices.count) indices for the shape \(shape)")
     var offset = 0
     for (index, size) in zip(indices, shape) {
-      precondition(index >= 0 && index < size, "Tensor: index \(indices) is outside the shape \(shape)")
+      require(index >= 0 && index < size, "Tensor: index \(indices) is outside the shape \(shape)")
       offset = offset * size + index
     }
     return offset
@@ -108,7 +108,7 @@ public struct Tensor: Sendable {
   ///
   /// - Precondition: both shapes hold as many scalars.
   public func reshaped(_ newShape: [Int]) -> Tensor {
-    precondition(
+    require(
       newShape.reduce(1, *) == count,
       "reshaped: \(shape) holds \(count) scalars, which do not fill \(newShape)")
     var copy = self
@@ -118,7 +118,7 @@ public struct Tensor: Sendable {
 
   /// The slices `range` along the first dimension, copied.
   public func rows(_ range: Range<Int>) -> Tensor {
-    precondition(
+    require(
       !shape.isEmpty && range.lowerBound >= 0 && range.upperBound <= shape[0],
       "rows: \(range) is outside the shape \(shape)")
     let width = shape.dropFirst().reduce(1, *)

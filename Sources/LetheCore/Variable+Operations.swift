@@ -111,11 +111,11 @@ extension Variable {
   ///
   /// - Precondition: all other dimensions are equal.
   public static func concatenated(_ parts: [Variable]) -> Variable {
-    guard let first = parts.first else { preconditionFailure("concatenated: no values given") }
+    guard let first = parts.first else { stop("concatenated: no values given") }
     let widths = parts.map { $0.shape.last ?? 1 }
     let leading = Array(first.shape.dropLast())
     for part in parts {
-      precondition(
+      require(
         Array(part.shape.dropLast()) == leading,
         "concatenated: expected shapes that differ in the last dimension only, got \(parts.map(\.shape))")
     }
@@ -141,7 +141,7 @@ extension Variable {
   /// The columns `range` of the last dimension.
   public func columns(_ range: Range<Int>) -> Variable {
     let width = shape.last ?? 1
-    precondition(
+    require(
       range.lowerBound >= 0 && range.upperBound <= width, "columns: \(range) is outside the shape \(shape)")
     let shape = shape
     return .operation("columns", [self], tensor.columns(range), timing: timing) { gradient in
@@ -155,7 +155,7 @@ extension Variable {
 
   /// x W, for a matrix of weights. *Shapes*: x [..., depth], weights [depth, columns] → [..., columns].
   public func times(_ weights: Variable) -> Variable {
-    precondition(
+    require(
       weights.shape.count == 2 && shape.last == weights.shape[0],
       "times: expected [..., \(shape.last ?? 0)] times [\(shape.last ?? 0), columns], got \(shape) times \(weights.shape)"
     )
@@ -201,7 +201,7 @@ extension Tensor {
 
   fileprivate func broadcast(to target: [Int], in name: String) -> Tensor {
     if shape == target { return self }
-    precondition(
+    require(
       count == 1 || Array(target.suffix(shape.count)) == shape,
       "\(name): a value of shape \(shape) fits neither one number nor the rows of \(target)")
     let source = pointer, width = count

@@ -40,7 +40,7 @@ public struct Dataset: Sendable {
   ///
   /// *Cost*: one copy of what is taken.
   public subscript(rows rows: [Int]) -> Dataset {
-    precondition(
+    require(
       rows.allSatisfy { $0 >= 0 && $0 < count },
       "Dataset: a row of \(rows.prefix(8))… is outside the \(count) rows there are")
     let targets: Targets =
@@ -62,7 +62,7 @@ public struct Dataset: Sendable {
 
   /// Slices of a tensor along its first dimension.
   private func gather(_ rows: [Int], from tensor: Tensor) -> Tensor {
-    precondition(
+    require(
       tensor.shape.first == count,
       "Dataset: \(count) rows of inputs do not fit targets of shape \(tensor.shape)")
     let width = count == 0 ? 0 : tensor.count / count
@@ -79,7 +79,7 @@ public struct Dataset: Sendable {
 
   /// As many elements a row as there are for each.
   private func gather<T>(_ rows: [Int], from elements: [T]) -> [T] {
-    precondition(
+    require(
       count == 0 ? elements.isEmpty : elements.count % count == 0,
       "Dataset: \(elements.count) labels or lengths do not fit \(count) rows")
     let width = count == 0 ? 0 : elements.count / count

@@ -36,7 +36,7 @@ extension Safetensors {
   private func sortedTensors() -> [(name: String, tensor: Tensor)] {
     var names: Set = ["__metadata__"]
     for (name, _) in tensors {
-      precondition(
+      require(
         names.insert(name).inserted, "Safetensors: the name \(quoted(name)) is taken, a tensor cannot have it"
       )
     }

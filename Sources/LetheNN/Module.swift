@@ -101,7 +101,8 @@ extension Module {
       guard failure == nil else { return }
       unused.remove(name)
       guard let tensor = named[name] else {
-        failure = LetheError(place, "the parameter '\(name)' is missing", expected: "shape \(parameter.shape)")
+        failure = LetheError(
+          place, "the parameter '\(name)' is missing", expected: "shape \(parameter.shape)")
         return
       }
       if tensor.shape != parameter.shape {
@@ -188,7 +189,7 @@ extension Layer {
   ///
   /// - Precondition: the layer takes such an input.
   package mutating func builtOrStop(input: [Int], key: RandomKey) {
-    do { _ = try build(input: input) } catch { preconditionFailure("\(error)") }
+    do { _ = try build(input: input) } catch { stop("\(error)") }
     initialize(key: key)
   }
 }

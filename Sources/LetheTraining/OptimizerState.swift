@@ -28,7 +28,7 @@ public struct OptimizerState: Sendable {
     model.forEachParameter { name, parameter in
       defer { index += 1 }
       guard let gradient = gradients[slot: index] else { return }
-      precondition(
+      require(
         gradient.shape == parameter.value.shape,
         "update: the gradient of '\(name)' has the shape \(gradient.shape), "
           + "the parameter \(parameter.value.shape)"

@@ -94,8 +94,12 @@ static void specials(void) {
   }
   special(LETHE_EXP, inf, inf);
   special(LETHE_EXP, -inf, 0);
-  special(LETHE_EXP, 88.722839f, 0x1.ffff08p+127f);
-  special(LETHE_EXP, 88.72284f, inf);
+  // exp of the first is past the largest float by more than half a step, exp of its neighbour is not.
+  special(LETHE_EXP, 0x1.62e43p+6f, inf);
+  special(LETHE_EXP, 89, inf);
+  float largest = 0x1.62e42ep+6f;
+  kernels->unary(LETHE_EXP, &largest, &largest, 0, 0, 1);
+  check(isfinite(largest), "exp is infinite too early");
   special(LETHE_EXP, -104, 0);
   special(LETHE_EXP, -103, of_bits(1));
   special(LETHE_LOG, 1, 0);

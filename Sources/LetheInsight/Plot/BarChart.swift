@@ -1,3 +1,5 @@
+import LetheCore
+
 /// A chart of bars: one for each category, or the bins of a histogram.
 ///
 /// Bars stand on zero, always. A value that is NaN, infinite or beyond 1e100 in size has no bar.
@@ -52,7 +54,7 @@ public struct BarChart: Sendable, Equatable {
     xLabel: String = ""
   ) -> BarChart {
     let span = range.upperBound - range.lowerBound
-    precondition(
+    require(
       bins >= 1 && span > 0 && span.isFinite,
       "BarChart.histogram: expected at least 1 bin over a finite range, got \(bins) over \(range)")
     var counts = [Int](repeating: 0, count: bins)
@@ -76,7 +78,7 @@ public struct BarChart: Sendable, Equatable {
   ///
   /// - Precondition: `width` and `height` are finite and at least 40.
   public func svg(width: Double, height: Double, placement: SVGPlacement = .file) -> String {
-    precondition(
+    require(
       width >= 40 && height >= 40 && width.isFinite && height.isFinite,
       "BarChart.svg: expected a finite size of at least 40 by 40, got \(width) by \(height)")
     let found = AxisTicks.range(of: bars.map(\.value)) ?? 0...0

@@ -1,3 +1,5 @@
+import LetheCore
+
 /// A matrix as coloured cells.
 ///
 /// Row 0 is at the top. A value that is NaN, infinite or beyond 1e100 in size, or beyond the end of a
@@ -43,7 +45,7 @@ public struct HeatMap: Sendable, Equatable {
   /// - Cost: cells without words are written as one path for each colour, with neighbours of the same colour
   ///   joined; words or titles cost one more element a cell.
   public func svg(width: Double, height: Double, placement: SVGPlacement = .file) -> String {
-    precondition(
+    require(
       width >= 40 && height >= 40 && width.isFinite && height.isFinite,
       "HeatMap.svg: expected a finite size of at least 40 by 40, got \(width) by \(height)")
     let layout = Layout(of: self, width: width, height: height, placement: placement)

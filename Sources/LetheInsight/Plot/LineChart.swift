@@ -1,3 +1,5 @@
+import LetheCore
+
 /// A chart of one or several lines over a common x axis.
 ///
 /// A point whose x or y is NaN, infinite or beyond 1e100 in size leaves a gap in its line.
@@ -66,7 +68,7 @@ public struct LineChart: Sendable, Equatable {
   /// - Cost: linear in the number of points; a chart of at most 60 points a line also gets a dot on each,
   ///   which tells its numbers when pointed at.
   public func svg(width: Double, height: Double, placement: SVGPlacement = .file) -> String {
-    precondition(
+    require(
       width >= 40 && height >= 40 && width.isFinite && height.isFinite,
       "LineChart.svg: expected a finite size of at least 40 by 40, got \(width) by \(height)")
     let drawable = series.map { line in

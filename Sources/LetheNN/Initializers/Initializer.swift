@@ -49,7 +49,7 @@ public indirect enum Initializer: Sendable, Equatable {
     case .constant(let value): return Tensor(repeating: value, shape: shape)
     case .uniform(let bound): return Self.uniform(shape, bound, key)
     case .normal(let deviation):
-      precondition(deviation >= 0, "Initializer.normal: expected a deviation of 0 or more, got \(deviation)")
+      require(deviation >= 0, "Initializer.normal: expected a deviation of 0 or more, got \(deviation)")
       return key.normal(shape: shape, deviation: deviation)
     case .glorotUniform: return Self.uniform(shape, Self.root(6, fans.in + fans.out), key)
     case .glorotNormal: return key.normal(shape: shape, deviation: Self.root(2, fans.in + fans.out))
@@ -62,13 +62,13 @@ public indirect enum Initializer: Sendable, Equatable {
   }
 
   private static func uniform(_ shape: [Int], _ bound: Float, _ key: RandomKey) -> Tensor {
-    precondition(
+    require(
       bound >= 0 && bound.isFinite, "Initializer: expected a finite bound of 0 or more, got \(bound)")
     return key.uniform(shape: shape, in: -bound..<bound)
   }
 
   private static func root(_ numerator: Double, _ fan: Int) -> Float {
-    precondition(fan >= 0, "Initializer: expected a fan of 0 or more, got \(fan)")
+    require(fan >= 0, "Initializer: expected a fan of 0 or more, got \(fan)")
     return fan == 0 ? 0 : Float((numerator / Double(fan)).squareRoot())
   }
 
@@ -82,7 +82,7 @@ public indirect enum Initializer: Sendable, Equatable {
 
   private static func stack(_ blocks: [Initializer], _ shape: [Int], _ key: RandomKey) -> Tensor {
     guard let rows = shape.first, !blocks.isEmpty, rows.isMultiple(of: blocks.count) else {
-      preconditionFailure("Initializer.stacked: \(blocks.count) blocks do not divide the shape \(shape)")
+      stop("Initializer.stacked: \(blocks.count) blocks do not divide the shape \(shape)")
     }
     let part = [rows / blocks.count] + shape.dropFirst()
     let parts = blocks.enumerated().map { $1.make(shape: part, key: key.child($0)) }

@@ -117,7 +117,7 @@ public func conv2D(
   _ x: Variable, _ weight: Variable, _ bias: Variable?, stride: Int = 1, padding: Conv2D.Padding = .same,
   activation: Activation = .linear
 ) -> Variable {
-  precondition(
+  require(
     x.shape.count == 4 && weight.shape.count == 4 && x.shape[3] == weight.shape[1]
       && (bias?.shape ?? [weight.shape[0]]) == [weight.shape[0]] && stride > 0,
     "conv2D: a weight of shape \(weight.shape) [filters, channels, height, width] with a bias of shape "
@@ -130,7 +130,7 @@ public func conv2D(
   let shape = Convolution(
     images: x.shape[0], height: x.shape[1], width: x.shape[2], weight: weight.shape, stride: stride,
     padding: padding)
-  precondition(
+  require(
     shape.outHeight > 0 && shape.outWidth > 0,
     "conv2D: a kernel of \(weight.shape.suffix(2)) is larger than the image of shape \(x.shape)")
   let padded = shape.padded(x.tensor)

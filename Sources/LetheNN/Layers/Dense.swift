@@ -67,7 +67,7 @@ public struct Dense: Layer {
 ///
 /// - Precondition: the shapes fit.
 public func linear(_ x: Variable, _ weight: Variable, _ bias: Variable?) -> Variable {
-  precondition(
+  require(
     weight.shape.count == 2 && x.shape.last == weight.shape[1],
     "linear: a weight of shape \(weight.shape) cannot take an input of shape \(x.shape)")
   let (outputs, inputs) = (weight.shape[0], weight.shape[1])

@@ -52,7 +52,7 @@ public struct Embedding: Layer {
 ///
 /// - Precondition: every index of a real step is a whole number in 0..<count.
 public func embedding(_ x: Variable, _ weight: Variable) -> Variable {
-  precondition(
+  require(
     weight.shape.count == 2, "embedding: expected a weight [count, width], got \(weight.shape)")
   let (count, width) = (weight.shape[0], weight.shape[1])
   let steps = CountedUnits(x, unit: 1, in: "embedding")
@@ -61,7 +61,7 @@ public func embedding(_ x: Variable, _ weight: Variable) -> Variable {
     for range in steps.ranges {
       for i in range {
         let row = Int(exactly: indices[i]) ?? -1
-        precondition(
+        require(
           row >= 0 && row < count,
           "embedding: index \(indices[i]) at place \(i) of the input \(x.shape); expected 0..<\(count)")
         rows[i] = row

@@ -56,7 +56,7 @@ public struct LayerNorm: Layer {
 public func layerNorm(_ x: Variable, _ weight: Variable, _ bias: Variable, epsilon: Float = 1e-5) -> Variable
 {
   let width = x.shape.last ?? 0
-  precondition(
+  require(
     width > 0 && weight.shape == [width] && bias.shape == [width],
     "layerNorm: expected a weight and a bias of shape [\(width)] for the input \(x.shape), got "
       + "\(weight.shape) and \(bias.shape)")

@@ -36,7 +36,7 @@ public struct MaxPool2D: Layer {
 ///
 /// - Precondition: x is [batch, height, width, channels] and the size 1...16.
 public func maxPool2D(_ x: Variable, size: Int) -> Variable {
-  precondition(
+  require(
     x.shape.count == 4 && (1...16).contains(size),
     "maxPool2D: expected [batch, height, width, channels] and a size in 1...16, got \(x.shape) and \(size)")
   let (images, height, width, channels) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])

@@ -8,8 +8,8 @@ extension Model {
   /// *Shapes*: x [count, …] → [count, …]; `timing` gives lengths and resets of all examples.
   /// - Precondition: the batch size is above 0.
   public func predict(_ x: Tensor, timing: Timing? = nil, batchSize: Int = 256) -> Tensor {
-    precondition(batchSize > 0, "predict: expected a batch size above 0, got \(batchSize)")
-    precondition(!x.shape.isEmpty, "predict: expected [count, …], got one number")
+    require(batchSize > 0, "predict: expected a batch size above 0, got \(batchSize)")
+    require(!x.shape.isEmpty, "predict: expected [count, …], got one number")
     let count = x.shape[0]
     var parts: [Tensor] = []
     for first in stride(from: 0, to: max(count, 1), by: batchSize) {

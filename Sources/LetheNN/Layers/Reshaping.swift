@@ -18,7 +18,7 @@ public struct Flatten: Layer {
   }
 
   public func callAsFunction(_ x: Variable) -> Variable {
-    precondition(!x.shape.isEmpty, "flatten: expected [batch, …], got one number")
+    require(!x.shape.isEmpty, "flatten: expected [batch, …], got one number")
     return x.reshaped([x.shape[0], x.shape.dropFirst().reduce(1, *)])
   }
 }
@@ -44,7 +44,7 @@ public struct Rows: Layer {
   }
 
   public func callAsFunction(_ x: Variable) -> Variable {
-    precondition(
+    require(
       x.shape.count == 3 || x.shape.count == 4,
       "rows: expected [batch, height, width, channels], got \(x.shape)")
     return x.reshaped([x.shape[0], x.shape[1], x.shape.dropFirst(2).reduce(1, *)])

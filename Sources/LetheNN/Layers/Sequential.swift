@@ -25,7 +25,7 @@ public struct Sequential: Layer, LogitsModel {
   ///
   /// - Precondition: the layers fit the input shape and each other.
   public init(input: [Int], seed: UInt64 = 0, @LayerBuilder _ layers: () -> [any Layer]) {
-    do { try self.init(input: input, layers: layers(), seed: seed) } catch { preconditionFailure("\(error)") }
+    do { try self.init(input: input, layers: layers(), seed: seed) } catch { stop("\(error)") }
   }
 
   /// A model ready for use, of layers from a file or a command line.
@@ -114,8 +114,8 @@ public struct Sequential: Layer, LogitsModel {
   }
 
   private func checkInput(_ x: Variable) {
-    precondition(!outputs.isEmpty, "sequential: not built; give it an input shape")
-    precondition(
+    require(!outputs.isEmpty, "sequential: not built; give it an input shape")
+    require(
       x.shape.count == input.count + 1
         && zip(x.shape.dropFirst(), input).allSatisfy { $1 == .any || $0 == $1 },
       "sequential: layer 0 (\(layers.first.map { type(of: $0).kind } ?? "none")) expected an input of shape "

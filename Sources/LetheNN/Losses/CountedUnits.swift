@@ -19,13 +19,13 @@ struct CountedUnits {
       return
     }
     let shape = x.shape
-    precondition(
+    require(
       shape.count >= 2 && lengths.count == shape[0] && lengths.allSatisfy { (0...shape[1]).contains($0) },
       "\(name): expected one length in 0...time for each sequence of [batch, time, …], got \(lengths) "
         + "for \(shape)"
     )
     let step = unit == 0 ? 0 : shape.dropFirst(2).reduce(1, *) / unit
-    precondition(
+    require(
       step > 0 || total == 0, "\(name): a value of shape \(shape) with lengths has no unit for each step")
     ranges = lengths.enumerated().compactMap { row, length in
       let first = row * shape[1] * step
@@ -62,7 +62,7 @@ func elementwiseLoss(
   _ name: String, _ x: Variable, _ targets: Tensor, _ f: (Int, Float, Float) -> (loss: Float, slope: Float)
 ) -> Variable {
   let expected = x.shape
-  precondition(
+  require(
     targets.shape == expected || targets.shape + [1] == expected || targets.shape == expected + [1],
     "\(name): expected targets of the output's shape \(expected), got \(targets.shape)")
   let output = x.tensor

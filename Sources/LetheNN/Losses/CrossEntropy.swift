@@ -15,7 +15,7 @@ public func crossEntropy(_ logits: Variable, _ labels: [Int32]) -> Variable {
   let name = "crossEntropy"
   let classes = logits.shape.last ?? 0
   let rows = classes == 0 ? 0 : logits.tensor.count / classes
-  precondition(
+  require(
     logits.shape.count > 1 && classes > 0 && labels.count == rows,
     "\(name): expected logits [..., classes] and a label for each row, got \(logits.shape) and "
       + "\(labels.count) labels"
@@ -54,7 +54,7 @@ public func crossEntropy(_ logits: Variable, _ labels: [Int32]) -> Variable {
 public func crossEntropy(_ logits: Variable, _ targets: Tensor) -> Variable {
   let name = "crossEntropy"
   let classes = logits.shape.last ?? 0
-  precondition(
+  require(
     logits.shape.count > 1 && classes > 0 && logits.shape == targets.shape,
     "\(name): expected logits [..., classes] and targets of the same shape, got \(logits.shape) and "
       + "\(targets.shape)"
@@ -107,7 +107,7 @@ public func probabilityCrossEntropy(_ probabilities: Variable, _ labels: [Int32]
   let name = "probabilityCrossEntropy"
   let classes = probabilities.shape.last ?? 0
   let rows = classes == 0 ? 0 : probabilities.tensor.count / classes
-  precondition(
+  require(
     probabilities.shape.count > 1 && labels.count == rows,
     "\(name): expected probabilities [..., classes] and a label for each row, got \(probabilities.shape) and "
       + "\(labels.count) labels")
@@ -131,7 +131,7 @@ public func probabilityCrossEntropy(_ probabilities: Variable, _ labels: [Int32]
 public func probabilityCrossEntropy(_ probabilities: Variable, _ targets: Tensor) -> Variable {
   let name = "probabilityCrossEntropy"
   let classes = probabilities.shape.last ?? 0
-  precondition(
+  require(
     probabilities.shape.count > 1 && classes > 0 && probabilities.shape == targets.shape,
     "\(name): expected probabilities [..., classes] and targets of the same shape, got "
       + "\(probabilities.shape) and \(targets.shape)")
@@ -161,7 +161,7 @@ public func probabilityCrossEntropy(_ probabilities: Variable, _ targets: Tensor
 private func checkLabels(_ labels: [Int32], _ counted: CountedUnits, classes: Int, in name: String) {
   for range in counted.ranges {
     for row in range {
-      precondition(
+      require(
         labels[row] >= 0 && Int(labels[row]) < classes,
         "\(name): row \(row) has the label \(labels[row]); expected 0..<\(classes)")
     }

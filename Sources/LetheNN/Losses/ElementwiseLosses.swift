@@ -22,7 +22,7 @@ public func meanSquaredError(_ output: Variable, _ targets: Tensor) -> Variable 
 /// *Source*: Huber 1964; PyTorch's `huber_loss`.
 /// - Precondition: the shapes fit, δ > 0.
 public func huber(_ output: Variable, _ targets: Tensor, delta: Float = 1) -> Variable {
-  precondition(delta > 0, "huber: expected a delta above 0, got \(delta)")
+  require(delta > 0, "huber: expected a delta above 0, got \(delta)")
   return elementwiseLoss("huber", output, targets) { _, x, t in
     let d = x - t, size = abs(d)
     return size <= delta

@@ -78,18 +78,18 @@ public enum Loss: String, Codable, Sendable, CaseIterable {
     case .categoricalCrossEntropy: return crossEntropy(output, labels)
     case .probabilityCrossEntropy: return LetheNN.probabilityCrossEntropy(output, labels)
     case .binaryCrossEntropy:
-      precondition(
+      require(
         labels.count == output.tensor.count,
         "binaryCrossEntropy: expected a label for each of the \(output.shape) outputs, got "
           + "\(labels.count) labels"
       )
       for (row, label) in labels.enumerated() {
-        precondition(
+        require(
           label == 0 || label == 1, "binaryCrossEntropy: row \(row) has the label \(label); expected 0 or 1")
       }
       return LetheNN.binaryCrossEntropy(output, Tensor(labels.map { Float($0) }, shape: output.shape))
     case .meanSquaredError, .huber:
-      preconditionFailure("\(rawValue): expected targets that are numbers, got class labels")
+      stop("\(rawValue): expected targets that are numbers, got class labels")
     }
   }
 

@@ -163,14 +163,14 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     _ x: Variable, from state: RecurrentState? = nil, wantsOutputGate: Bool = false
   ) -> (output: Variable, state: RecurrentState, outputGate: Variable?) {
     let (name, units) = (Cell.kind, cell.hiddenSize)
-    precondition(!weights.isEmpty, "\(name): not built; give inputSize, or put it into Sequential")
-    precondition(
+    require(!weights.isEmpty, "\(name): not built; give inputSize, or put it into Sequential")
+    require(
       x.shape.count == 3 && x.shape[2] == weights[0].input.shape[1],
       "\(name): expected an input of shape [batch, time, \(weights[0].input.shape[1])], got \(x.shape)")
     let count = layers * directions
     if let state {
       let cells = cell.description.hasCellState ? count : 0
-      precondition(
+      require(
         state.hidden.count == count && state.cell.count == cells
           && (state.hidden + state.cell).allSatisfy { $0.shape == [x.shape[0], units] },
         "\(name): expected a state of \(count) hidden and \(cells) cell parts of shape \([x.shape[0], units]), got "
@@ -259,7 +259,7 @@ extension Variable {
 
   /// The last real step of each sequence: [batch, time, features] → [batch, features]; zeros for empty ones.
   public func lastStep() -> Variable {
-    precondition(shape.count == 3, "lastStep: expected [batch, time, features], got \(shape)")
+    require(shape.count == 3, "lastStep: expected [batch, time, features], got \(shape)")
     let (batch, time, width) = (shape[0], shape[1], shape[2])
     let last = (0..<batch).map { (timing?.lengths?[$0] ?? time) - 1 }
     let result = Tensor(zeros: [batch, width])

@@ -19,8 +19,8 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
   public var outputSize: Int { engines[engines.count - 1].units }
 
   fileprivate init(_ layer: Recurrent<Cell>) {
-    precondition(!layer.isBidirectional, "stream: the backward direction needs the whole sequence")
-    precondition(layer.headSize == nil, "stream: a head is not part of the stream; apply it to the outputs")
+    require(!layer.isBidirectional, "stream: the backward direction needs the whole sequence")
+    require(layer.headSize == nil, "stream: a head is not part of the stream; apply it to the outputs")
     engines = layer.weights.map { weights in
       StreamEngine(
         layer.cell.description, input: weights.input.value, hidden: weights.hidden.value,
@@ -33,7 +33,7 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
   /// - Precondition: x has `inputSize` numbers.
   @discardableResult
   public mutating func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float> {
-    precondition(x.count == inputSize, "stream: expected \(inputSize) inputs, got \(x.count)")
+    require(x.count == inputSize, "stream: expected \(inputSize) inputs, got \(x.count)")
     var signal = x
     for index in engines.indices {
       if !isKnownUniquelyReferenced(&engines[index]) { engines[index] = engines[index].fork() }
@@ -55,7 +55,7 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
       )
     }
     set {
-      precondition(
+      require(
         newValue.hidden.count == engines.count, "stream: expected a state of \(engines.count) layers")
       for index in engines.indices {
         engines[index] = engines[index].fork()
@@ -162,7 +162,7 @@ private final class StreamEngine: @unchecked Sendable {
 
   func set(hidden: Tensor?, cell: Tensor?) {
     for (place, value) in [(0, hidden), (2, cell)] where place < states.count {
-      precondition(
+      require(
         value == nil || value?.shape == [1, units], "stream: expected state parts of shape \([1, units])")
       if let value {
         states[place].pointer.update(from: value.pointer, count: units)

@@ -30,13 +30,13 @@ struct SequenceLayout {
     self.time = time
     let given = timing?.lengths
     if let given {
-      precondition(
+      require(
         given.count == batch && given.allSatisfy { $0 >= 0 && $0 <= time },
         "lengths: expected \(batch) numbers in 0...\(time), got \(given)")
     }
     let resets = timing?.resets
     if let resets {
-      precondition(
+      require(
         resets.count == batch && resets.allSatisfy { $0.count == time },
         "resets: expected \(batch) rows of \(time), got \(resets.count) rows of \(resets.map(\.count))")
     }

@@ -1,0 +1,84 @@
+import ArgumentParser
+import Lethe
+
+/// `lethe demo`: learn to read digits, and show what came of it.
+struct DemoCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo",
+    abstract: "Learn to read handwritten digits in under a minute, from data that are built in.",
+    discussion: """
+      Trains a small Forgetting Gate Network behind two convolutions, which reads each image row by row, and \
+      tests it on rows it never met. Writes two files: model.lethe.safetensors, and report.html with the \
+      learning curve, the confusion matrix and pictures of the gates, which any browser shows.
+
+      EXAMPLES:
+        lethe demo
+        lethe demo --seed 2 --out second --json
+        lethe demo --split last-rows
+      """)
+
+  @Option(help: ArgumentHelp("Passes over the training rows.", valueName: "n"))
+  var epochs = Count(Recipe(.digits, .fgn).epochs)
+
+  @Option(help: ArgumentHelp("Seed of all random numbers.", valueName: "n"))
+  var seed: UInt64 = 1
+
+  @Option(help: ArgumentHelp("The folder for the two files; it is made if it is not there.", valueName: "folder"))
+  var out = "lethe-demo"
+
+  @OptionGroup var split: SplitOption
+  @OptionGroup var shared: RunOptions
+
+  private var modelPath: String { OutputPath.join(out, "model.lethe.safetensors") }
+  private var reportPath: String { OutputPath.join(out, "report.html") }
+
+  func run() throws {
+    try OutputPath.makeFolder(out)
+    try OutputPath.check(modelPath)
+    try OutputPath.check(reportPath)
+    let split = split.split ?? .everyFifth
+    let parts = Recipe.digits(split)
+    var recipe = Recipe(.digits, .fgn)
+    recipe.epochs = epochs.value
+    recipe.seed = seed
+    var network = try recipe.model()
+    if !shared.json { introduce(parts, network) }
+    try shared.withThreads {
+      let session = try TrainingSession(
+        &network, on: recipe.trainingData(parts.train), validation: parts.validation, options: recipe.options,
+        json: shared.json, advice: "nothing was written")
+      let outcome = try DemoOutcome(network, parts, recipe: recipe, split: split, epochs: session.epochs)
+      try ModelFile(network, metadata: recipe.notes(data: recipe.dataNote(split))).write(to: modelPath)
+      try FileBytes.writeAtomically([Array(outcome.report.html().utf8)], to: reportPath)
+      try shared.json ? printFields(outcome) : printWords(outcome)
+    }
+  }
+
+  private func introduce(_ parts: Recipe.Parts, _ network: Sequential) {
+    let counts = [parts.train, parts.validation, parts.test].map { DecimalText.grouped($0.count) }
+    Console.note(
+      "Handwritten digits of 8 x 8 pixels: \(counts[0]) to fit, \(counts[1]) to check each epoch, "
+        + "\(counts[2]) for the test.")
+    Console.note(
+      "Two convolutions and a Forgetting Gate Network that reads row by row: "
+        + "\(DecimalText.grouped(network.parameterCount)) numbers to learn.")
+  }
+
+  private func printFields(_ outcome: DemoOutcome) throws {
+    try Console.json(
+      JSONFields([
+        ("test_accuracy", .number(outcome.result.accuracy)), ("test_loss", .number(outcome.result.loss)),
+        ("test_count", .whole(outcome.testCount)),
+        ("nearest_neighbour_accuracy", .number(outcome.nearestNeighbour)), ("model", .text(modelPath)),
+        ("report", .text(reportPath)),
+      ]))
+  }
+
+  private func printWords(_ outcome: DemoOutcome) throws {
+    let count = outcome.testCount
+    try Console.line("test accuracy      \(Wording.share(outcome.result.accuracy, of: count))")
+    try Console.line("nearest neighbour  \(Wording.share(outcome.nearestNeighbour, of: count))")
+    try Console.line("model file         \(modelPath)")
+    try Console.line("report             \(reportPath)  (open it in a browser)")
+  }
+}

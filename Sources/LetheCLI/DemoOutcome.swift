@@ -1,0 +1,75 @@
+import Lethe
+
+/// What a demonstration found, and its report.
+struct DemoOutcome {
+  let result: Evaluation
+  let testCount: Int
+  let nearestNeighbour: Double
+  let report: DemoReport
+
+  /// How many images the report shows with their gates, one for each digit, and at most how many misread ones.
+  private static let mistakesShown = 24
+
+  /// Meets the test rows: the only place where the demonstration does.
+  init(
+    _ network: Sequential, _ parts: Recipe.Parts, recipe: Recipe, split: Recipe.Split, epochs: [EpochRecord]
+  ) throws {
+    result = try network.evaluate(parts.test, loss: Recipe.loss)
+    testCount = parts.test.count
+    nearestNeighbour = parts.test.nearestNeighbourAccuracy(from: parts.learned)
+    let answers = try Answers(of: network, to: parts.test)
+    let labels = parts.test.labels
+
+    var report = DemoReport(
+      title: "Lethe reads handwritten digits",
+      dataSet: "Optical recognition of handwritten digits: 1,797 images of 8 × 8 pixels, "
+        + (split == .everyFifth ? "every fifth row" : "the last 360 rows") + " kept for the test.",
+      licence: "E. Alpaydin and C. Kaynak, UCI Machine Learning Repository (1998), CC BY 4.0.",
+      testAccuracy: result.accuracy ?? .nan, testCount: testCount, classNames: (0..<10).map(String.init))
+    report.layers = zip(network.layers, network.outputs).map { layer, shape in
+      DemoReport.Layer(
+        name: type(of: layer).kind, outputShape: "\(shape)", parameters: layer.parameterCount)
+    }
+    report.history = epochs.map {
+      DemoReport.Epoch(
+        epoch: $0.epoch, loss: $0.loss, validationLoss: $0.valLoss, validationAccuracy: $0.valAccuracy)
+    }
+    report.comparison =
+      "Taking the class of the nearest training image gets \(Wording.share(nearestNeighbour, of: testCount)) right."
+    report.confusion = answers.confusion(with: labels, classes: 10)
+    report.examples = Self.firstOfEach(labels).map { Self.example($0, network, parts.test, answers, gates: true) }
+    report.mistakes = labels.indices.filter { answers.classes[$0] != Int(labels[$0]) }
+      .prefix(Self.mistakesShown).map { Self.example($0, network, parts.test, answers, gates: false) }
+    report.facts = [
+      DemoReport.Fact("seed", "\(recipe.seed)"), DemoReport.Fact("epochs", "\(recipe.epochs)"),
+      DemoReport.Fact("rows of a step", "\(recipe.batchSize)"),
+      DemoReport.Fact("learning rate", "\(recipe.rate), falling along half a cosine"),
+      DemoReport.Fact("test rows", split.rawValue),
+    ]
+    self.report = report
+  }
+
+  /// The first row of each class.
+  private static func firstOfEach(_ labels: [Int32]) -> [Int] {
+    (0..<10).compactMap { labels.firstIndex(of: $0) }
+  }
+
+  private static func example(
+    _ row: Int, _ network: Sequential, _ data: Dataset, _ answers: Answers, gates: Bool
+  ) -> DemoReport.Example {
+    let input = data.inputs.rows(row..<row + 1)
+    var example = DemoReport.Example(
+      image: rows(of: input, width: data.inputs.shape[2]), trueClass: Int(data.labels[row]),
+      predictedClass: answers.classes[row], probability: Double(answers.probabilities[row]))
+    if gates, let keep = network.keepGates(input) {
+      example.gates = [DemoReport.Gate(name: "Forget gate f", keep: rows(of: keep, width: keep.shape[2]))]
+    }
+    return example
+  }
+
+  /// The scalars of a tensor in rows.
+  private static func rows(of tensor: Tensor, width: Int) -> [[Float]] {
+    let scalars = tensor.scalars
+    return stride(from: 0, to: scalars.count, by: width).map { Array(scalars[$0..<$0 + width]) }
+  }
+}

@@ -1,0 +1,122 @@
+import LetheCore
+import LetheData
+import LetheNN
+
+/// A network and its training for a data set that Lethe knows, with defaults that work.
+///
+///     var recipe = Recipe(.digits, .fgn)
+///     recipe.seed = 2
+///     let data = Digits.parts(.everyFifth)
+///     var model = try recipe.model()
+///     try model.fit(recipe.trainingData(data.train), options: recipe.options)
+///
+/// Every choice here was made on training rows alone; the comments beside the numbers say what was compared.
+public struct Recipe: Sendable {
+  /// The data sets.
+  public enum Source: String, CaseIterable, Sendable {
+    /// `Digits`: 8 × 8 pixels, built in.
+    case digits
+    /// `MNIST`: 28 × 28 pixels, from files.
+    case mnist
+  }
+
+  /// What reads the rows of an image, top to bottom.
+  public enum Memory: String, CaseIterable, Sendable {
+    /// `ForgettingGateNetwork` behind convolutions.
+    case fgn
+    /// `LSTM`, on the pixels of each row.
+    case lstm
+    /// `GRU`, on the pixels of each row.
+    case gru
+    /// `RNN`, on the pixels of each row.
+    case rnn
+  }
+
+  /// What is learned from.
+  public let source: Source
+  /// What reads the rows.
+  public let memory: Memory
+  /// The width of the memory.
+  public var hiddenSize: Int
+  /// Passes over the training data.
+  public var epochs: Int
+  /// The rows of a training step.
+  public var batchSize: Int
+  /// Adam's learning rate at the start; it falls along half a cosine.
+  public var rate: Float
+  /// What the first parameters, the order of rows and dropout follow from.
+  public var seed: UInt64 = 1
+
+  /// The recipe for a data set and a memory, with its defaults.
+  public init(_ source: Source, _ memory: Memory) {
+    self.source = source
+    self.memory = memory
+    switch (source, memory) {
+    case (.digits, _): (hiddenSize, epochs, batchSize, rate) = (64, 12, 32, 0.003)
+    case (.mnist, .fgn): (hiddenSize, epochs, batchSize, rate) = (128, 10, 100, 0.001)
+    case (.mnist, _): (hiddenSize, epochs, batchSize, rate) = (128, 20, 100, 0.002)
+    }
+  }
+
+  /// The network, its parameters drawn from the seed; it answers with the probabilities of the ten classes.
+  ///
+  /// - Throws: `LetheError` when the width is out of range.
+  public func model() throws(LetheError) -> Sequential {
+    try Sequential(input: inputShape, layers: layers, seed: seed)
+  }
+
+  private var inputShape: [Int] { source == .digits ? [8, 8, 1] : [28, 28, 1] }
+
+  private var layers: [any Layer] {
+    switch (source, memory) {
+    case (.digits, .fgn):
+      // Every row's reading goes into the answer, so the gates of every row are trained.
+      [
+        Conv2D(32, 3, activation: .relu), Conv2D(32, 3, activation: .relu), Rows(),
+        ForgettingGateNetwork(hiddenSize, outputs: .all), Flatten(), Dropout(0.5),
+        Dense(10, activation: .softmax),
+      ]
+    case (.mnist, .fgn):
+      [
+        Conv2D(32, 3, activation: .relu), MaxPool2D(2), Conv2D(64, 3, activation: .relu), MaxPool2D(2),
+        Rows(),
+        ForgettingGateNetwork(hiddenSize), Dropout(0.5), Dense(10, activation: .softmax),
+      ]
+    case (_, .lstm): [Rows(), LSTM(hiddenSize), Dense(10, activation: .softmax)]
+    case (_, .gru): [Rows(), GRU(hiddenSize), Dense(10, activation: .softmax)]
+    case (_, .rnn): [Rows(), RNN(hiddenSize), Dense(10, activation: .softmax)]
+    }
+  }
+
+  /// How the network is trained.
+  public var options: FitOptions {
+    var options = FitOptions(loss: Self.loss)
+    options.epochs = epochs
+    options.batchSize = batchSize
+    options.optimizer = .adam(rate: rate)
+    options.schedule = .cosine()
+    options.seed = seed
+    return options
+  }
+
+  /// What all recipes minimise.
+  public static let loss = Loss.categoricalCrossEntropy
+
+  /// The rows to fit: for the digits each image and its four neighbours one pixel away, else the rows as they are.
+  public func trainingData(_ train: Dataset) -> Dataset {
+    source == .digits ? train.withShiftedImages() : train
+  }
+
+  /// The notes of a model file: what the recipe says, and the data as `dataNote` names them.
+  public func notes(data: String) -> [String: String] {
+    [
+      Note.data: data, "lethe.memory": memory.rawValue, "lethe.epochs": "\(epochs)",
+      "lethe.batch_size": "\(batchSize)", "lethe.rate": "\(rate)", "lethe.seed": "\(seed)",
+    ]
+  }
+
+  /// The names of notes that are read again.
+  enum Note {
+    static let data = "lethe.data"
+  }
+}

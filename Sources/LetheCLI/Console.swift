@@ -13,9 +13,6 @@ import LetheCore
 ///
 /// Results go to standard output, everything else to standard error.
 enum Console {
-  /// Whether standard error is a terminal, where a line can be overwritten.
-  static var errorIsTerminal: Bool { isatty(STDERR_FILENO) == 1 }
-
   /// Makes a closed pipe (`lethe … | head`) end the program without a word, whatever was inherited.
   static func endQuietlyOnBrokenPipe() { signal(SIGPIPE, SIG_DFL) }
 
@@ -41,11 +38,17 @@ enum Console {
   /// Writes a line to standard error; failures there have nobody to be told.
   static func note(_ text: String) { _ = send(text + "\n", to: STDERR_FILENO) }
 
-  /// Writes text to standard error without ending the line.
-  static func progress(_ text: String) { _ = send(text, to: STDERR_FILENO) }
+  /// A variable of the environment, if it is set.
+  static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
   /// Ends the program.
   static func leave(_ status: ExitCode) -> Never { exit(status.rawValue) }
+
+  /// Text from a file, for a terminal: without control characters, which could do anything there.
+  static func printable(_ text: String) -> String {
+    let isControl = { (value: UInt32) in value < 0x20 || (0x7f..<0xa0).contains(value) }
+    return String(String.UnicodeScalarView(text.unicodeScalars.map { isControl($0.value) ? "\u{fffd}" : $0 }))
+  }
 
   private static func send(_ text: String, to descriptor: Int32) -> String? {
     var text = text
@@ -67,7 +70,5 @@ enum Console {
 
 extension LetheError {
   /// The error on one line, whatever a file name or a field in it may hold.
-  var inOneLine: String {
-    String(String.UnicodeScalarView(description.unicodeScalars.map { $0.value < 0x20 ? "�" : $0 }))
-  }
+  var inOneLine: String { Console.printable(description) }
 }

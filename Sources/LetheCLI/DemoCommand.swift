@@ -23,7 +23,8 @@ struct DemoCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Seed of all random numbers.", valueName: "n"))
   var seed: UInt64 = 1
 
-  @Option(help: ArgumentHelp("The folder for the two files; it is made if it is not there.", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp("The folder for the two files; it is made if it is not there.", valueName: "folder"))
   var out = "lethe-demo"
 
   @OptionGroup var split: SplitOption

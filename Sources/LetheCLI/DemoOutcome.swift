@@ -37,7 +37,9 @@ struct DemoOutcome {
     report.comparison =
       "Taking the class of the nearest training image gets \(Wording.share(nearestNeighbour, of: testCount)) right."
     report.confusion = answers.confusion(with: labels, classes: 10)
-    report.examples = Self.firstOfEach(labels).map { Self.example($0, network, parts.test, answers, gates: true) }
+    report.examples = Self.firstOfEach(labels).map {
+      Self.example($0, network, parts.test, answers, gates: true)
+    }
     report.mistakes = labels.indices.filter { answers.classes[$0] != Int(labels[$0]) }
       .prefix(Self.mistakesShown).map { Self.example($0, network, parts.test, answers, gates: false) }
     report.facts = [

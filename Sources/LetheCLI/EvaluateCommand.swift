@@ -17,7 +17,7 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     let (model, test) = try input.load()
-    let result = try shared.withThreads { try model.evaluate(test, loss: Recipe.loss) }
+    let result = try input.naming { try shared.withThreads { try model.evaluate(test, loss: Recipe.loss) } }
     if shared.json {
       return try Console.json(
         JSONFields([

@@ -22,13 +22,14 @@ struct InfoCommand: ParsableCommand {
     let file = try ModelFile(contentsOf: modelPath)
     let notes = file.metadata.sorted { $0.key < $1.key }
     if json { return try Console.json(fields(file.model, notes)) }
-    try Console.line("\(modelPath): input \(Self.words(file.model.input)), output \(Self.words(file.model.output))")
+    try Console.line(
+      "\(modelPath): input \(Self.words(file.model.input)), output \(Self.words(file.model.output))")
     try Console.line("\n" + file.model.summary())
     try Console.line("\nparameters")
     for (name, value) in file.model.parameters { try Console.line("  \(name) \(value.shape)") }
     if notes.isEmpty { return }
     try Console.line("\nnotes")
-    for (key, value) in notes { try Console.line("  \(key) = \(value)") }
+    for (key, value) in notes { try Console.line(Console.printable("  \(key) = \(value)")) }
   }
 
   private func fields(_ model: Sequential, _ notes: [(key: String, value: String)]) throws -> JSONFields {

@@ -54,7 +54,8 @@ struct LetheCommand: ParsableCommand {
   private static func checkInstructionSet() throws {
     do {
       _ = try InstructionSet.chosen()
-    } catch let error as LetheError {
+    } catch var error as LetheError {
+      error.found = Console.environment("LETHE_ISA")
       Console.note("lethe: error: \(error.inOneLine)")
       throw ExitCode.validationFailure
     }

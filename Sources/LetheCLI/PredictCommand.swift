@@ -20,7 +20,7 @@ struct PredictCommand: ParsableCommand {
 
   func run() throws {
     let (model, test) = try input.load()
-    let answers = try shared.withThreads { try Answers(of: model, to: test) }
+    let answers = try input.naming { try shared.withThreads { try Answers(of: model, to: test) } }
     var text = ""
     for (row, (answer, probability)) in zip(answers.classes, answers.probabilities).enumerated() {
       text +=

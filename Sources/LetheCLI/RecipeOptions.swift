@@ -52,6 +52,18 @@ struct ModelAndData: ParsableArguments {
 
   @OptionGroup var split: SplitOption
 
+  /// Runs `body`, which meets the rows, and names them in its errors as the user did.
+  func naming<R>(_ body: () throws -> R) throws -> R {
+    do {
+      return try body()
+    } catch var error as LetheError {
+      if error.place.hasPrefix("data") {
+        error.place = "\(dataName)\(error.place.dropFirst(4)) for \(modelPath)"
+      }
+      throw error
+    }
+  }
+
   private var isDigits: Bool { dataName == Recipe.Source.digits.rawValue }
 
   func validate() throws { try split.check(isDigits: isDigits) }
@@ -64,7 +76,8 @@ struct ModelAndData: ParsableArguments {
     let trained = Recipe.split(notes: file.metadata)
     let chosen = split.split ?? trained ?? .everyFifth
     if isDigits, let trained, trained != chosen {
-      Console.note("lethe: the model was trained with --split \(trained.rawValue), on some of these test rows")
+      Console.note(
+        "lethe: the model was trained with --split \(trained.rawValue), on some of these test rows")
     }
     return (file.model, try Recipe.testData(dataName, split: chosen))
   }

@@ -40,7 +40,8 @@ struct TrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Rows of a training step. \(Self.defaults(\.batchSize))", valueName: "n"))
   var batch: Count?
 
-  @Option(help: ArgumentHelp("Width of the memory. \(Self.defaults(\.hiddenSize))", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("Width of the memory, up to 4096. \(Self.defaults(\.hiddenSize))", valueName: "n"))
   var hidden: Count?
 
   @Option(help: ArgumentHelp("Learning rate at the start. \(Self.defaults(\.rate))", valueName: "rate"))
@@ -50,12 +51,14 @@ struct TrainCommand: ParsableCommand {
   var seed: UInt64 = 1
 
   @Option(
-    help: ArgumentHelp("The model file. (default: DATA-MODEL.lethe.safetensors, as digits-fgn.lethe.safetensors)",
+    help: ArgumentHelp(
+      "The model file. (default: DATA-MODEL.lethe.safetensors, as digits-fgn.lethe.safetensors)",
       valueName: "file"))
   var out: String?
 
   @Option(
-    help: ArgumentHelp("A file that keeps the state of training, written after each epoch.", valueName: "file"))
+    help: ArgumentHelp(
+      "A file that keeps the state of training, written after each epoch.", valueName: "file"))
   var checkpoint: String?
 
   @Flag(help: "Go on from the checkpoint.")
@@ -75,6 +78,9 @@ struct TrainCommand: ParsableCommand {
     try split.check(isDigits: source == .digits)
     if resume && checkpoint == nil {
       throw ValidationError("--resume needs --checkpoint <file>, the file to go on from.")
+    }
+    if let hidden, hidden.value > 4096 {
+      throw ValidationError("--hidden takes a number from 1 to 4096, not \(hidden.value).")
     }
     if checkpoint == outPath {
       throw ValidationError("--checkpoint and --out are the same file; give each its own.")
@@ -124,14 +130,16 @@ struct TrainCommand: ParsableCommand {
   private func introduce(_ recipe: Recipe, _ network: Sequential, _ parts: Recipe.Parts) {
     let counts = [parts.train, parts.validation, parts.test].map { DecimalText.grouped($0.count) }
     Console.note(
-      "\(source.rawValue): \(counts[0]) images to fit, \(counts[1]) to check each epoch, \(counts[2]) for the test")
+      "\(source.rawValue): \(counts[0]) images to fit, \(counts[1]) to check each epoch, \(counts[2]) for the test"
+    )
     Console.note(
       "\(model.rawValue): \(recipe.hiddenSize) units, \(DecimalText.grouped(network.parameterCount)) parameters, "
         + "seed \(seed)")
     guard let checkpoint else { return }
     switch (resume, FileBytes.exists(checkpoint)) {
     case (true, false): Console.note("there is no \(checkpoint) yet: training starts from the beginning")
-    case (false, true): Console.note("training starts anew and will overwrite \(checkpoint); --resume goes on from it")
+    case (false, true):
+      Console.note("training starts anew and will overwrite \(checkpoint); --resume goes on from it")
     default: return
     }
   }
@@ -146,10 +154,11 @@ struct TrainCommand: ParsableCommand {
   /// The defaults of the recipes, for the help.
   private static func defaults<Value: Equatable>(_ field: KeyPath<Recipe, Value>) -> String {
     let parts = Recipe.Source.allCases.map { source in
-      let values = Recipe.Memory.allCases.map { ($0, Recipe(source, $0)[keyPath: field]) }
-      let first = values[0].1
-      if values.allSatisfy({ $0.1 == first }) { return "\(first) for \(source.rawValue)" }
-      return values.map { "\($0.1) for \(source.rawValue) with \($0.0.rawValue)" }.joined(separator: ", ")
+      let values = Recipe.Memory.allCases.map { Recipe(source, $0)[keyPath: field] }
+      // The first kind of memory is the default, and the only one with convolutions.
+      if values.allSatisfy({ $0 == values[0] }) { return "\(values[0]) for \(source.rawValue)" }
+      return
+        "\(values[0]) for \(source.rawValue) with \(Recipe.Memory.allCases[0].rawValue), else \(values[1])"
     }
     return "(default: \(parts.joined(separator: ", ")))"
   }

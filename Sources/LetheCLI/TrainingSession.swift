@@ -44,7 +44,8 @@ private final class EpochLines {
     do {
       try Console.json(
         JSONFields([
-          ("epoch", .whole(record.epoch)), ("loss", .number(record.loss)), ("accuracy", .number(record.accuracy)),
+          ("epoch", .whole(record.epoch)), ("loss", .number(record.loss)),
+          ("accuracy", .number(record.accuracy)),
           ("val_loss", .number(record.valLoss)), ("val_accuracy", .number(record.valAccuracy)),
           ("rate", .single(record.rate)), ("seconds", .number(record.seconds)),
         ]))

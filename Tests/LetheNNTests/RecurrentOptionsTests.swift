@@ -146,3 +146,41 @@ import Testing
     }
   }
 }
+
+/// The values of the gates, seen from outside, are those the equations say.
+@Suite struct GateValuesTests {
+  @Test func gatesExplainTheOutputs() throws {
+    let x = numbers("x", [3, 6, 5])
+    var lstm = LSTM(inputSize: 5, hiddenSize: 7)
+    lstm.forEachParameter { name, parameter in parameter.value = numbers(name, parameter.shape, scale: 0.5) }
+    let gates = lstm.gateValues(Variable(x, timing: Timing(lengths: [6, 2, 5])))
+    let h = lstm.run(Variable(x, timing: Timing(lengths: [6, 2, 5]))).output.tensor
+    #expect(Set(gates.keys) == ["input", "forget", "candidate", "output"])
+    let (i, f, u, o) = (
+      try #require(gates["input"]), try #require(gates["forget"]), try #require(gates["candidate"]),
+      try #require(gates["output"])
+    )
+    for row in 0..<3 {
+      for unit in 0..<7 {
+        var c: Float = 0
+        for t in 0..<[6, 2, 5][row] {
+          c = f[row, t, unit] * c + i[row, t, unit] * u[row, t, unit]
+          #expect(abs(o[row, t, unit] * Float(NaiveTwin.tanh(Double(c))) - h[row, t, unit]) < 2e-6)
+        }
+      }
+    }
+    for reset in [ResetPlacement.after, .before] {
+      let gru = GRU(inputSize: 5, hiddenSize: 7, reset: reset)
+      let (values, states) = (gru.gateValues(Variable(x)), gru(x))
+      let (z, n) = (try #require(values["update"]), try #require(values["candidate"]))
+      for unit in 0..<7 {
+        var h: Float = 0
+        for t in 0..<6 {
+          h = z[1, t, unit] * h + (1 - z[1, t, unit]) * n[1, t, unit]
+          #expect(abs(h - states[1, t, unit]) < 2e-6)
+        }
+      }
+    }
+    #expect(RNN(inputSize: 5, hiddenSize: 7).gateValues(Variable(x)).isEmpty)
+  }
+}

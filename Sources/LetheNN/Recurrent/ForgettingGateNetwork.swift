@@ -148,6 +148,12 @@ public struct ForgettingGateNetwork: Layer {
   ///
   /// *Shapes*: x [batch, time, features] → [batch, time, hidden].
   public func keepGates(_ x: Tensor) -> Tensor { gate(Variable(x)).tensor }
+
+  /// The values of the memory unit's own gates, "input", "forget", "candidate" and "output", in evaluation mode; its
+  /// "forget" is what c_{t−1} is multiplied with, and is not f.
+  ///
+  /// *Shapes*: x [batch, time, features] → each [batch, time, hidden].
+  public func memoryGates(_ x: Tensor) -> [String: Tensor] { memory.gateValues(Variable(x)) }
 }
 
 extension Variable {

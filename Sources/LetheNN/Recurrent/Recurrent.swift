@@ -159,9 +159,17 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     return (result.output, result.state)
   }
 
+  /// What every gate of the top layer did at every step, forward in time, by the gate's name (`description.gates`); in
+  /// evaluation mode. Empty for cells without gates.
+  ///
+  /// *Shapes*: x [batch, time, features] → each [batch, time, hidden].
+  public func gateValues(_ x: Variable, from state: RecurrentState? = nil) -> [String: Tensor] {
+    runAll(Variable(x.tensor, timing: x.timing), from: state, wantsGates: true).gates
+  }
+
   func runAll(
-    _ x: Variable, from state: RecurrentState? = nil, wantsOutputGate: Bool = false
-  ) -> (output: Variable, state: RecurrentState, outputGate: Variable?) {
+    _ x: Variable, from state: RecurrentState? = nil, wantsOutputGate: Bool = false, wantsGates: Bool = false
+  ) -> (output: Variable, state: RecurrentState, outputGate: Variable?, gates: [String: Tensor]) {
     let (name, units) = (Cell.kind, cell.hiddenSize)
     require(!weights.isEmpty, "\(name): not built; give inputSize, or put it into Sequential")
     require(
@@ -183,6 +191,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     var input = x.dropped(dropout.input)
     var final = RecurrentState(hidden: [])
     var gate: Variable?
+    var gates: [String: Tensor] = [:]
     for layer in 0..<layers {
       let isTop = layer == layers - 1
       let wantsSteps = !isTop || outputs == .all || headSize != nil
@@ -200,7 +209,9 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
             hiddenBias: x.with(own.hiddenBias)),
           initialHidden: state?.hidden[index],
           initialCell: state?.cell.isEmpty ?? true ? nil : state?.cell[index],
-          wantsOutputs: wantsSteps, wantsOutputGate: wantsOutputGate && isTop)
+          wantsOutputs: wantsSteps, wantsOutputGate: wantsOutputGate && isTop,
+          wantsGates: wantsGates && isTop && direction == 0)
+        if direction == 0 { gates = result.gates }
         final.hidden.append(result.hidden)
         if let c = result.cell { final.cell.append(c) }
         gate = result.outputGate
@@ -214,7 +225,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
       output = head(.concatenated([output, x]).timed(timing))
       if outputs == .last { output = output.lastStep() }
     }
-    return (output.dropped(dropout.output), final, gate)
+    return (output.dropped(dropout.output), final, gate, gates)
   }
 
   private func recurrentMask(_ x: Variable, batch: Int) -> Tensor? {

@@ -28,6 +28,8 @@ struct RecurrentPass {
     var cell: Variable?
     /// The output gate's values [batch, time, units], when asked for.
     var outputGate: Variable?
+    /// The values of all gates by name, each [batch, time, units], when asked for.
+    var gates: [String: Tensor] = [:]
   }
 
   private var blocks: Int { (units + 15) / 16 }
@@ -63,12 +65,12 @@ struct RecurrentPass {
 
   func run(
     _ x: Variable, weights: Weights, initialHidden: Variable?, initialCell: Variable?, wantsOutputs: Bool,
-    wantsOutputGate: Bool = false
+    wantsOutputGate: Bool = false, wantsGates: Bool = false
   ) -> Result {
     let parts = [x, weights.input, weights.hidden, weights.inputBias, weights.hiddenBias]
     let states = [initialHidden, initialCell].compactMap { $0 }
     let recorded = (parts + states).contains(where: \.isRecorded)
-    let keeps = recorded || wantsOutputGate
+    let keeps = recorded || wantsOutputGate || wantsGates
     let work = forward(x.tensor, weights: weights, initialHidden?.tensor, initialCell?.tensor, keeps: keeps)
     let (state, hiddenOut, cellOut) = statePointers(work)
 
@@ -79,7 +81,14 @@ struct RecurrentPass {
       outputs.append(layout.finalState(cellOut, units: units, block: state, initial: initialCell?.tensor))
     }
     if wantsOutputs { outputs.append(layout.scattered(hiddenOut, block: state, columns: units)) }
-    if wantsOutputGate { outputs.append(outputGateValues(work)) }
+    if wantsOutputGate { outputs.append(values(ofSlot: 3, work)) }
+    // Read now: a backward pass turns gate values into gradients where they lie.
+    var gates: [String: Tensor] = [:]
+    if wantsGates, slots > 1 {
+      for (slot, gate) in description.inputOrder.enumerated() {
+        gates[description.gates[gate]] = values(ofSlot: slot, work)
+      }
+    }
 
     let variables: [Variable]
     if let tape = (parts + states).lazy.compactMap(\.tape).first {
@@ -99,6 +108,7 @@ struct RecurrentPass {
     }
     var rest = variables[...]
     var result = Result(outputs: nil, hidden: rest.removeFirst(), cell: nil, outputGate: nil)
+    result.gates = gates
     if cellOut != nil { result.cell = rest.removeFirst() }
     if wantsOutputs { result.outputs = rest.removeFirst().timed(x.timing) }
     if wantsOutputGate { result.outputGate = rest.removeFirst().timed(x.timing) }
@@ -383,14 +393,10 @@ struct RecurrentPass {
     withExtendedLifetime(work) {}
   }
 
-  private func outputGateValues(_ work: Work) -> Tensor {
-    // The last slot of every unit's gates, as rows of blocks.
+  private func values(ofSlot slot: Int, _ work: Work) -> Tensor {
     let values = Storage(count: blocks * rows * 16)
-    for j in 0..<blocks {
-      for row in 0..<rows {
-        (values.pointer + (j * rows + row) * 16).update(
-          from: work.gates.pointer + ((j * rows + row) * slots + 3) * 16, count: 16)
-      }
+    for row in 0..<blocks * rows {
+      (values.pointer + row * 16).update(from: work.gates.pointer + (row * slots + slot) * 16, count: 16)
     }
     return layout.scattered(values.pointer, block: rows * 16, columns: units)
   }

@@ -1,0 +1,82 @@
+import Testing
+
+@Suite struct HelpTests {
+  private static let options: [(command: String, words: [String])] = [
+    ("demo", ["--epochs", "--seed", "--out", "--split", "--threads", "--json"]),
+    (
+      "train",
+      [
+        "digits", "mnist", "--data", "--model", "fgn", "lstm", "gru", "rnn", "--epochs", "--batch",
+        "--hidden",
+        "--lr", "--seed", "--split", "--out", "--checkpoint", "--resume", "--threads", "--json",
+      ]
+    ),
+    ("evaluate", ["<model>", "<data>", "digits", "--split", "--threads", "--json"]),
+    ("predict", ["<model>", "<data>", "digits", "--split", "--threads", "--json"]),
+    ("info", ["<model>", "--json"]),
+    (
+      "bench",
+      [
+        "--cell", "--mode", "--batch", "--time", "--input", "--hidden", "--threads", "--json", "train",
+        "infer",
+        "stream",
+      ]
+    ),
+  ]
+
+  @Test(arguments: options.map(\.command))
+  func helpMentionsEveryOption(command: String) throws {
+    let result = try LetheProgram.run([command, "--help"])
+    #expect(result.status == 0)
+    #expect(result.errors.isEmpty)
+    let words = try #require(Self.options.first { $0.command == command }).words
+    for word in words { #expect(result.output.contains(word), "\(command) --help says nothing of \(word)") }
+    #expect(result.output.contains("EXAMPLES"))
+  }
+
+  @Test func theProgramListsItsCommands() throws {
+    let result = try LetheProgram.run(["--help"])
+    #expect(result.status == 0)
+    for (command, _) in Self.options { #expect(result.output.contains("\n  \(command) ")) }
+  }
+
+  @Test func noCommandShowsTheHelp() throws {
+    let result = try LetheProgram.run([])
+    #expect(result.status == 0)
+    #expect(result.output.contains("lethe demo"))
+  }
+
+  @Test func versionIsANumber() throws {
+    let result = try LetheProgram.run(["--version"])
+    #expect(result.status == 0)
+    let parts = result.output.trimmingPrefix("").split(separator: "\n").first?.split(separator: ".") ?? []
+    #expect(parts.count == 3 && parts.allSatisfy { Int($0) != nil }, "\(result.output)")
+  }
+
+  /// Each example gets a number of threads that cannot be: the complaint about that, and no other, shows that
+  /// the rest was understood.
+  @Test(arguments: ["", "demo", "train", "evaluate", "predict"])
+  func examplesAreUnderstood(command: String) throws {
+    let help = try LetheProgram.run(command.isEmpty ? ["--help"] : [command, "--help"]).output
+    let examples = try #require(help.components(after: "EXAMPLES:\n")).split(
+      separator: "\n", omittingEmptySubsequences: false
+    ).prefix { !$0.isEmpty }
+    #expect(!examples.isEmpty)
+    for example in examples {
+      let words = example.split(separator: " ").map(String.init)
+      #expect(words.first == "lethe", "\(example)")
+      let result = try LetheProgram.run(words.dropFirst() + ["--threads", "0"])
+      #expect(result.status == 64)
+      #expect(
+        result.errors.contains("--threads takes a number from 1 to 256, not 0"),
+        "\(example): \(result.errors)")
+    }
+  }
+}
+
+extension String {
+  /// What follows the first `mark`.
+  fileprivate func components(after mark: String) -> Substring? {
+    firstRange(of: mark).map { self[$0.upperBound...] }
+  }
+}

@@ -5,12 +5,12 @@
 #   scripts/kernel_tests.sh --small     the same with fewer sizes
 #   scripts/kernel_tests.sh --arm64     cross-compiled, run by qemu with fewer sizes; the digest is that of --small
 #   scripts/kernel_tests.sh --sanitize  with the address and undefined-behaviour sanitizers
-#   scripts/kernel_tests.sh --threads   the thread and buffer pools with the thread sanitizer
+#   scripts/kernel_tests.sh --threads   with the thread sanitizer and fewer sizes (Linux, the toolchain's clang)
 #
 # --arm64 needs gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user-static; without them it says so and skips.
 set -eu
 
-root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$(dirname "$0")/.."
 mode=${1:-native}
 
 if [ -z "${CC:-}" ]; then
@@ -22,13 +22,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
-sources="$root/Sources/CLetheKernels/*.c $root/Tests/Kernels/*.c"
-flags="-std=gnu17 -O2 -Wall -Wextra -Werror -ffp-contract=off -I$root/Sources/CLetheKernels/include -I$root/Tests/Kernels"
+flags="-std=gnu17 -O2 -Wall -Wextra -Werror -ffp-contract=off -ISources/CLetheKernels/include -ITests/Kernels"
 
 # One object a source file, as many compilers at a time as there are processors.
 compile() {
-  printf '%s\n' $sources | xargs -P "$(getconf _NPROCESSORS_ONLN)" -I{} \
-    sh -c 'cd "$1" && shift && exec "$@"' sh "$work" "$CC" $flags "$@" -c {}
+  printf '%s\n' Sources/CLetheKernels/*.c Tests/Kernels/*.c | xargs -P "$(getconf _NPROCESSORS_ONLN)" -I{} \
+    sh -c 'to=$1 from=$2; shift 2; exec "$@" -c "$from" -o "$to/$(basename "$from" .c).o"' \
+    sh "$work" {} "$CC" $flags "$@"
 }
 
 case $mode in
@@ -47,6 +47,14 @@ case $mode in
     "$CC" -fsanitize=address,undefined "$work"/*.o -o "$work/kernel_tests" -lm -pthread
     "$work/kernel_tests"
     ;;
+  --threads)
+    # The toolchain's thread sanitizer knows libdispatch, so it wants it.
+    runtime=$(dirname "$CC")/../lib/swift/linux
+    compile -g -O1 -fsanitize=thread
+    "$CC" -fsanitize=thread -fuse-ld=lld "$work"/*.o -o "$work/kernel_tests" -lm -pthread \
+      -L"$runtime" -ldispatch -lBlocksRuntime -Wl,-rpath,"$runtime"
+    "$work/kernel_tests" --small
+    ;;
   --arm64)
     for tool in aarch64-linux-gnu-gcc qemu-aarch64-static; do
       command -v $tool > /dev/null || { echo "kernel_tests: skipped, $tool is not installed"; exit 0; }
@@ -58,7 +66,7 @@ case $mode in
     qemu-aarch64-static "$work/kernel_tests" --small
     ;;
   *)
-    echo "usage: scripts/kernel_tests.sh [--small | --arm64 | --sanitize]" >&2
+    echo "usage: scripts/kernel_tests.sh [--small | --arm64 | --sanitize | --threads]" >&2
     exit 2
     ;;
 esac

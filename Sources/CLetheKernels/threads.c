@@ -8,8 +8,9 @@
 
 enum { MOST_WORKERS = 255, SPINS = 20000 };
 
-// `ticket` is (loop number << 32) + next index. A worker claims an index by compare-and-swap, so a worker that is
-// late finds the number changed and claims nothing; the caller waits for finished indices, never for workers.
+// `ticket` is (loop number << 32) + indices left. A worker claims one by compare-and-swap, so a worker that is late
+// finds the number changed or nothing left; the caller waits for finished indices, never for workers. The rest of a
+// loop is written before its ticket, while the old ticket has nothing left to claim.
 static struct {
   pthread_mutex_t running;  // held by the thread whose loop it is
   pthread_mutex_t sleep_lock;
@@ -38,12 +39,11 @@ static inline void pause_briefly(void) {
 static void work(uint32_t number) {
   for (;;) {
     uint64_t now = atomic_load(&crew.ticket);
-    if ((uint32_t)(now >> 32) != number) return;
-    int64_t index = (int64_t)(uint32_t)now;
-    if (index >= atomic_load(&crew.count)) return;
-    if (!atomic_compare_exchange_weak(&crew.ticket, &now, now + 1)) continue;
-    // The loop cannot end before this index does, so the task is the one the ticket was for.
-    atomic_load(&crew.task)(atomic_load(&crew.context), index);
+    uint32_t left = (uint32_t)now;
+    if ((uint32_t)(now >> 32) != number || left == 0) return;
+    if (!atomic_compare_exchange_weak(&crew.ticket, &now, now - 1)) continue;
+    // The loop cannot end before this index does, so count and task are those the ticket was for.
+    atomic_load(&crew.task)(atomic_load(&crew.context), atomic_load(&crew.count) - left);
     atomic_fetch_add(&crew.done, 1);
   }
 }
@@ -93,13 +93,12 @@ void lethe_parallel(int32_t threads, int64_t count, void (*task)(void *, int64_t
   }
   hire(threads - 1);
   atomic_store(&crew.done, 0);
-  atomic_store(&crew.count, 0);  // closes the old loop to late workers before its task changes
+  atomic_store(&crew.count, count);
   atomic_store(&crew.helpers, threads - 1);
   atomic_store(&crew.task, task);
   atomic_store(&crew.context, context);
   uint32_t number = (uint32_t)(atomic_load(&crew.ticket) >> 32) + 1;
-  atomic_store(&crew.ticket, (uint64_t)number << 32);
-  atomic_store(&crew.count, count);
+  atomic_store(&crew.ticket, (uint64_t)number << 32 | (uint64_t)count);
   if (atomic_load(&crew.sleepers) > 0) {
     pthread_mutex_lock(&crew.sleep_lock);
     pthread_cond_broadcast(&crew.wake);

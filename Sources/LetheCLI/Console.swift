@@ -13,8 +13,15 @@ import LetheCore
 ///
 /// Results go to standard output, everything else to standard error.
 enum Console {
-  /// Makes a closed pipe (`lethe … | head`) end the program without a word, whatever was inherited.
-  static func endQuietlyOnBrokenPipe() { signal(SIGPIPE, SIG_DFL) }
+  /// Lets the signals that matter here through, and a closed pipe (`lethe … | head`) end the program without
+  /// a word, whatever was inherited: threads of other programs often block or ignore them.
+  static func takeSignals() {
+    signal(SIGPIPE, SIG_DFL)
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    for number in [SIGPIPE, SIGINT, SIGTERM] { sigaddset(&signals, number) }
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+  }
 
   /// Writes a line to standard output.
   ///

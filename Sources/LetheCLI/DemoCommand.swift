@@ -46,7 +46,7 @@ struct DemoCommand: ParsableCommand {
     if !shared.json { introduce(parts, network) }
     try shared.withThreads {
       let session = try TrainingSession(
-        &network, on: recipe.trainingData(parts.train), validation: parts.validation, options: recipe.options,
+        &network, on: recipe.trainingData(parts.all), validation: nil, options: recipe.options,
         json: shared.json, advice: "nothing was written")
       let outcome = try DemoOutcome(network, parts, recipe: recipe, split: split, epochs: session.epochs)
       try ModelFile(network, metadata: recipe.notes(data: recipe.dataNote(split))).write(to: modelPath)
@@ -56,10 +56,9 @@ struct DemoCommand: ParsableCommand {
   }
 
   private func introduce(_ parts: Recipe.Parts, _ network: Sequential) {
-    let counts = [parts.train, parts.validation, parts.test].map { DecimalText.grouped($0.count) }
+    let counts = [parts.all, parts.test].map { DecimalText.grouped($0.count) }
     Console.note(
-      "Handwritten digits of 8 x 8 pixels: \(counts[0]) to fit, \(counts[1]) to check each epoch, "
-        + "\(counts[2]) for the test.")
+      "Handwritten digits of 8 x 8 pixels: \(counts[0]) to learn from, \(counts[1]) kept for the test.")
     Console.note(
       "Two convolutions and a Forgetting Gate Network that reads row by row: "
         + "\(DecimalText.grouped(network.parameterCount)) numbers to learn.")

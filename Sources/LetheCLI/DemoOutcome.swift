@@ -7,7 +7,7 @@ struct DemoOutcome {
   let nearestNeighbour: Double
   let report: DemoReport
 
-  /// How many images the report shows with their gates, one for each digit, and at most how many misread ones.
+  /// At most how many misread images the report shows.
   private static let mistakesShown = 24
 
   /// Meets the test rows: the only place where the demonstration does.
@@ -16,7 +16,7 @@ struct DemoOutcome {
   ) throws {
     result = try network.evaluate(parts.test, loss: Recipe.loss)
     testCount = parts.test.count
-    nearestNeighbour = parts.test.nearestNeighbourAccuracy(from: parts.learned)
+    nearestNeighbour = parts.test.nearestNeighbourAccuracy(from: parts.all)
     let answers = try Answers(of: network, to: parts.test)
     let labels = parts.test.labels
 
@@ -34,8 +34,8 @@ struct DemoOutcome {
       DemoReport.Epoch(
         epoch: $0.epoch, loss: $0.loss, validationLoss: $0.valLoss, validationAccuracy: $0.valAccuracy)
     }
-    report.comparison =
-      "Taking the class of the nearest training image gets \(Wording.share(nearestNeighbour, of: testCount)) right."
+    let nearest = Wording.share(nearestNeighbour, of: testCount)
+    report.comparison = "Taking the class of the nearest training image gets \(nearest) right."
     report.confusion = answers.confusion(with: labels, classes: 10)
     report.examples = Self.firstOfEach(labels).map {
       Self.example($0, network, parts.test, answers, gates: true)
@@ -63,8 +63,11 @@ struct DemoOutcome {
     var example = DemoReport.Example(
       image: rows(of: input, width: data.inputs.shape[2]), trueClass: Int(data.labels[row]),
       predictedClass: answers.classes[row], probability: Double(answers.probabilities[row]))
-    if gates, let keep = network.keepGates(input) {
-      example.gates = [DemoReport.Gate(name: "Forget gate f", keep: rows(of: keep, width: keep.shape[2]))]
+    if gates, let (layer, memory) = network.forgettingGates(input) {
+      example.gates = [
+        DemoReport.Gate(name: "Forget-gate layer f", keep: rows(of: layer, width: layer.shape[2])),
+        DemoReport.Gate(name: "Forget gate in the memory", keep: rows(of: memory, width: memory.shape[2])),
+      ]
     }
     return example
   }

@@ -24,10 +24,11 @@ struct LetheCommand: ParsableCommand {
     ])
 
   static func main() {
-    Console.endQuietlyOnBrokenPipe()
+    Console.takeSignals()
     do {
       var command = try parseAsRoot()
-      try checkInstructionSet()
+      // What remains is help.
+      if configuration.subcommands.contains(where: { $0 == type(of: command) }) { try checkInstructionSet() }
       try command.run()
     } catch let error as LetheError {
       Console.note("lethe: error: \(error.inOneLine)")

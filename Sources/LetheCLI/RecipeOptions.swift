@@ -68,7 +68,7 @@ struct ModelAndData: ParsableArguments {
 
   func validate() throws { try split.check(isDigits: isDigits) }
 
-  /// Reads the model and the test part; the split is the one the model was trained with, unless another is named.
+  /// Reads the model and the test part; the split is that of the model's training, unless another is named.
   ///
   /// - Throws: `LetheError` when either cannot be read.
   func load() throws -> (model: Sequential, test: Dataset) {

@@ -8,8 +8,8 @@ struct TrainCommand: ParsableCommand {
     abstract: "Train a network to read digits, and write it to a model file.",
     discussion: """
       'digits' are built in (1,797 images of 8 x 8 pixels); 'mnist' needs the four IDX files of MNIST in a \
-      folder, compressed by gzip or not. A part of the training rows is held back to check each epoch; the test \
-      rows are met once, at the end.
+      folder, compressed by gzip or not. A part of the training rows is held back to check each epoch; the \
+      test rows are met once, at the end.
 
       The first Ctrl-C finishes the step, writes the checkpoint if there is one, and leaves with status 130; \
       --resume goes on from there and ends with the same bytes as a run that was never stopped.
@@ -129,12 +129,12 @@ struct TrainCommand: ParsableCommand {
 
   private func introduce(_ recipe: Recipe, _ network: Sequential, _ parts: Recipe.Parts) {
     let counts = [parts.train, parts.validation, parts.test].map { DecimalText.grouped($0.count) }
+    let parameters = DecimalText.grouped(network.parameterCount)
     Console.note(
-      "\(source.rawValue): \(counts[0]) images to fit, \(counts[1]) to check each epoch, \(counts[2]) for the test"
-    )
+      "\(source.rawValue): \(counts[0]) images to fit, \(counts[1]) to check each epoch, "
+        + "\(counts[2]) for the test")
     Console.note(
-      "\(model.rawValue): \(recipe.hiddenSize) units, \(DecimalText.grouped(network.parameterCount)) parameters, "
-        + "seed \(seed)")
+      "\(model.rawValue): \(recipe.hiddenSize) units, \(parameters) parameters, seed \(seed)")
     guard let checkpoint else { return }
     switch (resume, FileBytes.exists(checkpoint)) {
     case (true, false): Console.note("there is no \(checkpoint) yet: training starts from the beginning")

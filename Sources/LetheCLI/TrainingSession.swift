@@ -13,7 +13,7 @@ struct TrainingSession {
   /// When it is interrupted, it prints `advice` and leaves the program with status 130, as a shell expects.
   /// - Throws: `LetheError` as `fit`, or when standard output cannot be written.
   init(
-    _ model: inout Sequential, on train: Dataset, validation: Dataset, options: FitOptions, json: Bool,
+    _ model: inout Sequential, on train: Dataset, validation: Dataset?, options: FitOptions, json: Bool,
     advice: String
   ) throws {
     Interruption.catchSignals()

@@ -20,11 +20,11 @@ extension Recipe {
     public var validation: Dataset
     /// The rows for the end.
     public var test: Dataset
-    /// All that may be learned from: `train` and `validation`.
-    public var learned: Dataset
+    /// `train` and `validation` together, for a training that nothing is chosen by any more.
+    public var all: Dataset
   }
 
-  /// The data of the digits.
+  /// The data of the digits; every eighth of the rows to learn from is for validation.
   ///
   /// *Cost*: a millisecond.
   public static func digits(_ split: Split) -> Parts {
@@ -33,7 +33,7 @@ extension Recipe {
     return Parts(
       train: train[rows: rows.filter { $0 % 8 != 7 }], validation: train[rows: rows.filter { $0 % 8 == 7 }],
       test: test,
-      learned: train)
+      all: train)
   }
 
   /// The data of MNIST; the last 5,000 training images are for validation.
@@ -50,10 +50,10 @@ extension Recipe {
         expected: "more than 5000, the last 5000 for validation",
         found: "\(train.count)")
     }
-    return Parts(train: train[0..<kept], validation: train[kept..<train.count], test: test, learned: train)
+    return Parts(train: train[0..<kept], validation: train[kept..<train.count], test: test, all: train)
   }
 
-  /// The test part of the data that a word on the command line names: `digits`, or a folder with MNIST's files.
+  /// The test part of the data that a word of a command line names: `digits`, or a folder with MNIST's files.
   ///
   /// - Throws: as `MNIST.load`.
   public static func testData(_ name: String, split: Split) throws -> Dataset {
@@ -115,7 +115,7 @@ extension Dataset {
     if case .classes(let labels, _) = targets { labels } else { [] }
   }
 
-  /// The images, and after them the images moved by one pixel to the right, left, down and up; what enters is 0.
+  /// The images, and after them the images moved by one pixel right, left, down and up; what enters is 0.
   ///
   /// *Shapes*: inputs [rows, height, width, channels] → [5 · rows, …].
   /// - Precondition: the inputs are images, with one class each.
@@ -147,8 +147,8 @@ extension Dataset {
       targets: .classes(Array(repeatElement(labels, count: shifts.count).joined()), count: classes))
   }
 
-  /// The fraction of rows that have the class of the training row nearest to them, the first of equals: what a
-  /// network has to be held against.
+  /// The fraction of rows that have the class of the training row nearest to them, the first of equals:
+  /// what a network has to be held against.
   ///
   /// *Source*: Fix & Hodges 1951; Euclidean distance.
   /// *Cost*: 2 · rows · training rows · numbers a row.
@@ -182,13 +182,16 @@ extension Dataset {
 }
 
 extension Sequential {
-  /// f_t of the model's `ForgettingGateNetwork` for each row, step and unit; `nil` where it has none.
+  /// What the gates of the model's first `ForgettingGateNetwork` do with x; `nil` where it has none.
   ///
-  /// *Shapes*: x [rows, …] → [rows, time, hidden].
-  public func keepGates(_ x: Tensor) -> Tensor? {
+  /// *Shapes*: x [rows, …] → f of the gate layer and the forget gate inside the memory, each [rows, time, hidden].
+  public func forgettingGates(_ x: Tensor) -> (layer: Tensor, memory: Tensor)? {
     var value = Variable(x)
     for layer in layers {
-      if let network = layer as? ForgettingGateNetwork { return network.keepGates(value.tensor) }
+      if let network = layer as? ForgettingGateNetwork {
+        guard let forget = network.memory.gateValues(value)["forget"] else { return nil }
+        return (network.keepGates(value.tensor), forget)
+      }
       value = layer(value)
     }
     return nil

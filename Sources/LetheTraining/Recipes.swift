@@ -102,7 +102,8 @@ public struct Recipe: Sendable {
   /// What all recipes minimise.
   public static let loss = Loss.categoricalCrossEntropy
 
-  /// The rows to fit: for the digits each image and its four neighbours one pixel away, else the rows as they are.
+  /// The rows to fit: of the digits each image, also moved by one pixel in four directions; else the rows as
+  /// they are.
   public func trainingData(_ train: Dataset) -> Dataset {
     source == .digits ? train.withShiftedImages() : train
   }

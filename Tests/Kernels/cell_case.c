@@ -58,7 +58,8 @@ static float *rows_of(const layer *l, const float *p, int64_t b, int64_t width) 
   if (!p) return NULL;
   int64_t n = length_of(l, b);
   float *q = input(n * width);
-  for (int64_t t = 0; t < n; t++) memcpy(q + t * width, p + (l->first_row[t] + b) * width, (size_t)width * sizeof(float));
+  for (int64_t t = 0; t < n; t++)
+    memcpy(q + t * width, p + (l->first_row[t] + b) * width, (size_t)width * sizeof(float));
   return q;
 }
 
@@ -120,9 +121,8 @@ static float *blocked(const float *from, int64_t rows, int64_t width) {
 
 // The file's gates that stand in the slots h feeds: all, but for GRU with reset before its candidate.
 static lethe_gates hidden_gates(const layer *l) {
-  lethe_gates g = {.units = l->units, .k = l->units, .slots = l->cell == LETHE_CELL_GRU_BEFORE ? 2 : twin_gates(l->cell),
-                   .order = {0, 1, 2, 3}};
-  return g;
+  int64_t slots = l->cell == LETHE_CELL_GRU_BEFORE ? 2 : twin_gates(l->cell);
+  return (lethe_gates){.units = l->units, .k = l->units, .slots = slots, .order = {0, 1, 2, 3}};
 }
 
 static void pack_weights(const layer *l, lethe_recurrent *r) {
@@ -208,7 +208,8 @@ pass prepare(const layer *l, bool copies) {
 }
 
 // One group of gates of the weight gradient: dW = left^T dG, from packed columns back to rows.
-static void gradient_of(const lethe_gates *g, const layer *l, const pass *p, lethe_operand left, int64_t first, float *dw) {
+static void gradient_of(const lethe_gates *g, const layer *l, const pass *p, lethe_operand left, int64_t first,
+                        float *dw) {
   int64_t blocks = blocks_of(l->units), slots = twin_slots(l->cell), n = l->units;
   float *columns = output(blocks * n * g->slots * 16);
   lethe_product q = {.left = left,

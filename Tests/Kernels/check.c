@@ -182,8 +182,8 @@ void release(void) {
   for (int i = 0; i < held_count; i++) {
     float *p = held[i].guarded;
     if (p)
-      check(is_unwritten(p - GUARD, GUARD) && is_unwritten(p + held[i].n, GUARD), "wrote outside buffer %d of %lld floats", i,
-            (long long)held[i].n);
+      check(is_unwritten(p - GUARD, GUARD) && is_unwritten(p + held[i].n, GUARD),
+            "wrote outside buffer %d of %lld floats", i, (long long)held[i].n);
     free(held[i].start);
   }
   held_count = 0;

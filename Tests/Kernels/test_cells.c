@@ -1,5 +1,5 @@
-// Every cell forward and backward: against the twin in double, cut into chunks of steps and shares of rows, a row alone,
-// with and without copies, lengths, resets, masks, hard gates.
+// Every cell forward and backward: against the twin in double, cut into chunks of steps and shares of rows, a row
+// alone, with and without copies, lengths, resets, masks, hard gates.
 #include <math.h>
 #include <string.h>
 
@@ -66,7 +66,8 @@ static results run(const layer *l, way w) {
   a.dcarry = plain("dcarry", p.r.dcarry, l->batch * 16, l->batch, 1, n);
   a.dh0 = plain("dh0", p.r.dh0, l->batch * 16, l->batch, 1, n);
   for (int64_t j = 0; j + 1 < blocks_of(n); j++)
-    check(is_unwritten(p.r.gates + j * p.r.gates_block + l->rows * slots * 16, 32), "wrote between two blocks of gates");
+    check(is_unwritten(p.r.gates + j * p.r.gates_block + l->rows * slots * 16, 32),
+          "wrote between two blocks of gates");
   if (w == WHOLE) {
     float *dw = weight_gradient(l, &p);
     same("dU", dw, twin_gates(l->cell) * n * n);
@@ -133,8 +134,8 @@ static void against_twin(const layer *l, const results *a) {
     for (int64_t u = 0; u < n; u += all ? 1 : 7) {
       double sum = 0, slope = twin_slope(&t, -1, t.b_hidden + u);
       for (int64_t row = 0; row < rows; row++) sum += (double)a->gradients[(row * slots + 3) * n + u];
-      check(fabs(sum - slope) <= 4e-5 * fmax(1, fabs(slope)), "gradient of b_hidden[%lld] is %g, not %g", (long long)u, sum,
-            slope);
+      check(fabs(sum - slope) <= 4e-5 * fmax(1, fabs(slope)), "gradient of b_hidden[%lld] is %g, not %g",
+            (long long)u, sum, slope);
     }
 }
 

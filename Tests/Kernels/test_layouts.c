@@ -10,7 +10,8 @@ static const int64_t k_large[] = {0, 1, 7, 15, 16, 17, 33, 64, 255}, k_few[] = {
 static void pack_case(int64_t k, int64_t columns, int64_t panel, int order) {
   label("pack k %lld columns %lld panel %lld order %d", (long long)k, (long long)columns, (long long)panel, order);
   // 0: row-major; 1: transposed; 2: neither stride is 1.
-  ptrdiff_t src_k = order == 0 ? columns + 3 : order == 1 ? 1 : 2, src_c = order == 0 ? 1 : order == 1 ? k + 1 : 2 * k + 1;
+  ptrdiff_t src_k = order == 0 ? columns + 3 : order == 1 ? 1 : 2;
+  ptrdiff_t src_c = order == 0 ? 1 : order == 1 ? k + 1 : 2 * k + 1;
   int64_t size = k == 0 ? 0 : (k - 1) * src_k + (columns - 1) * src_c + 1;
   float *src = input(size);
   int64_t blocks = blocks_of(columns), panels = (blocks + panel - 1) / panel, all = blocks * 16 * k;

@@ -67,7 +67,8 @@ void test_memory(void) {
   label("buffers");
   lethe_buffer_give(NULL);
   check(in_use() == before, "giving nothing back counts");
-  check(lethe_buffer_take(SIZE_MAX) == NULL && lethe_buffer_take(SIZE_MAX / 2) == NULL, "more than all memory is given");
+  check(lethe_buffer_take(SIZE_MAX) == NULL && lethe_buffer_take(SIZE_MAX / 2) == NULL,
+        "more than all memory is given");
   check(in_use() == before, "what was refused counts");
 
   label("buffers on four threads");

@@ -43,8 +43,8 @@ static void multiply_add_case(int64_t n) {
 
 static void column_sums_case(int64_t rows, int64_t columns) {
   label("column_sums of %lld x %lld", (long long)rows, (long long)columns);
-  float *x = input(rows * columns), *start = input(columns), *y = copy_of(start, columns), *parts = copy_of(start, columns);
-  float *want = copy_of(start, columns);
+  float *x = input(rows * columns), *start = input(columns);
+  float *y = copy_of(start, columns), *parts = copy_of(start, columns), *want = copy_of(start, columns);
   for (int64_t r = 0; r < rows; r++)
     for (int64_t c = 0; c < columns; c++) want[c] += x[r * columns + c];
   kernels->column_sums(y, x, rows, columns, 0, columns);

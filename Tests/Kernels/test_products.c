@@ -80,8 +80,8 @@ static int64_t lay_out(lethe_product *p, out_kind kind, int64_t rows) {
 
 // What the product must give, once as a chain of fused multiply-adds in floats, once in doubles with the rounding
 // error that such a chain can have at most.
-static void expect(const float *left, const float *right, int64_t rows, int64_t k, int64_t columns, const float *initial,
-                   float *chain, double *exact, double *bound) {
+static void expect(const float *left, const float *right, int64_t rows, int64_t k, int64_t columns,
+                   const float *initial, float *chain, double *exact, double *bound) {
   for (int64_t r = 0; r < rows; r++)
     for (int64_t c = 0; c < columns; c++) {
       float s = initial[r * columns + c];
@@ -166,7 +166,8 @@ static void case_of(int64_t rows, int64_t k, int64_t columns, left_kind left, in
       in_bounds &= fabs((double)y - exact[r * columns + c]) <= bound[r * columns + c];
     }
     if (out == DENSE_WIDE && r + 1 < rows)
-      check(is_unwritten(results[0] + r * p.out_row + columns, 7), "wrote past the last column of row %lld", (long long)r);
+      check(is_unwritten(results[0] + r * p.out_row + columns, 7), "wrote past the last column of row %lld",
+            (long long)r);
     if (whole_blocks)
       for (int64_t c = columns; c < blocks_of(columns) * 16; c++)
         in_bounds &= results[0][place(&p, p.out_row, p.out_group, r, c)] == 0;
@@ -185,12 +186,11 @@ static void convolution(int64_t height, int64_t width, int64_t channels, int64_t
   int64_t oh = (height - kh) / stride + 1, ow = (width - kw) / stride + 1, depth = kh * kw * channels;
   float *x = input(height * width * channels), *w = input(depth * filters), *bias = input(blocks_of(filters) * 16);
   float *y = output(oh * ow * filters), *want = input(oh * ow * filters);
-  lethe_product p = {.left = {.a = x, .row_width = ow, .row_block = stride * width * channels, .a_row = stride * channels,
-                              .k_blocks = kh, .k_width = kw * channels, .k_last = kw * channels,
-                              .a_block = width * channels, .a_k = 1},
-                     .right = lay_right(4, w, depth, filters),
-                     .initial = bias, .initial_group = 16, .out = y, .out_row = filters, .out_group = 16, .group = 1,
-                     .dense = true};
+  lethe_operand windows = {.a = x, .row_width = ow, .row_block = stride * width * channels, .a_row = stride * channels,
+                           .k_blocks = kh, .k_width = kw * channels, .k_last = kw * channels,
+                           .a_block = width * channels, .a_k = 1};
+  lethe_product p = {.left = windows, .right = lay_right(4, w, depth, filters), .initial = bias, .initial_group = 16,
+                     .out = y, .out_row = filters, .out_group = 16, .group = 1, .dense = true};
   int64_t panels = (blocks_of(filters) + 3) / 4;
   int64_t cut = next_below(oh * ow + 1);
   kernels->product(&p, cut, oh * ow, 0, panels);
@@ -212,10 +212,11 @@ static void convolution(int64_t height, int64_t width, int64_t channels, int64_t
   // The weight gradient: the same windows, transposed; the places of an output run as k.
   int64_t blocked = blocks_of(filters) * 16;
   float *dw = output(depth * blocked), *expected = input(depth * blocked);
-  lethe_product q = {.left = {.a = x, .row_width = kw * channels, .row_block = width * channels, .a_row = 1, .k_blocks = oh,
-                              .k_width = ow, .k_last = ow, .a_block = stride * width * channels, .a_k = stride * channels},
-                     .right = lay_right(4, y, oh * ow, filters), .out = dw, .out_row = blocked, .out_group = 16,
-                     .group = 1, .dense = true};
+  lethe_operand turned = {.a = x, .row_width = kw * channels, .row_block = width * channels, .a_row = 1,
+                          .k_blocks = oh, .k_width = ow, .k_last = ow, .a_block = stride * width * channels,
+                          .a_k = stride * channels};
+  lethe_product q = {.left = turned, .right = lay_right(4, y, oh * ow, filters), .out = dw, .out_row = blocked,
+                     .out_group = 16, .group = 1, .dense = true};
   q.right.columns = blocked;
   kernels->product(&q, 0, depth, 0, panels);
   same("weight gradient", dw, depth * blocked);

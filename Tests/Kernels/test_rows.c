@@ -106,7 +106,8 @@ static void layer_norm_case(int64_t rows, int64_t columns) {
   float *dw2 = copy_of(start_w, columns), *db2 = copy_of(start_b, columns), *dx2 = output(n);
   int64_t cut = rows / 3, at = cut * columns;
   kernels->layer_norm_backward(dx2, dw2, db2, x, mean, inverse, weight, dy, cut, columns);
-  kernels->layer_norm_backward(dx2 + at, dw2, db2, x + at, mean + cut, inverse + cut, weight, dy + at, rows - cut, columns);
+  kernels->layer_norm_backward(dx2 + at, dw2, db2, x + at, mean + cut, inverse + cut, weight, dy + at, rows - cut,
+                               columns);
   equal_bits("dx in two parts", dx2, dx, n);
   equal_bits("dweight in two parts", dw2, dweight, columns);
   equal_bits("dbias in two parts", db2, dbias, columns);
@@ -116,7 +117,8 @@ static void layer_norm_case(int64_t rows, int64_t columns) {
 static void pool_case(int64_t images, int64_t height, int64_t width, int64_t channels, int64_t size, bool strange) {
   label("max_pool %lldx%lldx%lldx%lld by %lld", (long long)images, (long long)height, (long long)width,
         (long long)channels, (long long)size);
-  int64_t oh = height / size, ow = width / size, n = images * height * width * channels, m = images * oh * ow * channels;
+  int64_t oh = height / size, ow = width / size;
+  int64_t n = images * height * width * channels, m = images * oh * ow * channels;
   float *x = input(n), *y = output(m), *dy = input(m), *dx = output(n), *want = input(m), *back = input(n);
   uint8_t *choice = bytes((size_t)m), *chosen = bytes((size_t)m);
   // Few different numbers, so that places tie: the first wins.

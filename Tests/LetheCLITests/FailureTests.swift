@@ -1,3 +1,4 @@
+import LetheTestSupport
 import Foundation
 import Testing
 

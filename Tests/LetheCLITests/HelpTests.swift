@@ -1,3 +1,4 @@
+import LetheTestSupport
 import Testing
 
 @Suite struct HelpTests {
@@ -49,7 +50,7 @@ import Testing
   @Test func versionIsANumber() throws {
     let result = try LetheProgram.run(["--version"])
     #expect(result.status == 0)
-    let parts = result.output.trimmingPrefix("").split(separator: "\n").first?.split(separator: ".") ?? []
+    let parts = result.lines.first?.split(separator: ".") ?? []
     #expect(parts.count == 3 && parts.allSatisfy { Int($0) != nil }, "\(result.output)")
   }
 

@@ -1,4 +1,5 @@
 import Lethe
+import LetheTestSupport
 import Testing
 
 #if canImport(Glibc)
@@ -11,7 +12,8 @@ import Testing
 
 /// Equal training gives equal bytes, whatever happens in between and wherever it runs.
 @Suite struct SameBytesTests {
-  private static let epochs = "6"
+  // Long enough to be interrupted in between.
+  private static let epochs = isOptimized ? "40" : "8"
 
   private func training(_ out: String, _ more: String...) -> [String] {
     tinyTraining("--epochs", Self.epochs, "--out", out) + more

@@ -1,5 +1,6 @@
 import Foundation
 import Lethe
+import LetheTestSupport
 import Testing
 
 @Suite struct FileBytesTests {

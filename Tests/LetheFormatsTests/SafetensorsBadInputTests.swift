@@ -1,4 +1,5 @@
 import Lethe
+import LetheTestSupport
 import Testing
 
 @Suite struct SafetensorsBadInputTests {

@@ -1,10 +1,12 @@
 import Foundation
 
 /// A folder for a test, removed with all it holds when the value goes.
-struct TemporaryFolder: ~Copyable {
-  let path: String
+public struct TemporaryFolder: ~Copyable {
+  /// Where it is.
+  public let path: String
 
-  init() throws {
+  /// Makes a new folder.
+  public init() throws {
     path = FileManager.default.temporaryDirectory.appendingPathComponent("lethe-\(UUID().uuidString)").path
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }
@@ -12,5 +14,5 @@ struct TemporaryFolder: ~Copyable {
   deinit { try? FileManager.default.removeItem(atPath: path) }
 
   /// The names in the folder, sorted.
-  func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
+  public func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
 }

@@ -6,8 +6,7 @@
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int signal_number) {
-  (void)signal_number;
-  interrupted = 1;
+  interrupted = signal_number;
   // Whichever of the two comes next ends the process.
   signal(SIGINT, SIG_DFL);
   signal(SIGTERM, SIG_DFL);
@@ -18,4 +17,4 @@ void lethe_catch_interrupt(void) {
   signal(SIGTERM, on_interrupt);
 }
 
-bool lethe_interrupted(void) { return interrupted != 0; }
+int32_t lethe_interrupted(void) { return interrupted; }

@@ -107,9 +107,10 @@ void lethe_parallel(int32_t threads, int64_t count, void (*task)(void *, int64_t
   inside_task = true;
   work(number);
   inside_task = false;
-  for (int i = 0; atomic_load(&crew.done) < count; i++) {
+  for (int i = 0; atomic_load(&crew.done) < count;) {
     pause_briefly();
-    if (i > SPINS) sched_yield();
+    if (i < SPINS) i++;
+    else sched_yield();
   }
   pthread_mutex_unlock(&crew.running);
 }

@@ -13,7 +13,7 @@ struct BenchCommand: ParsableCommand {
       A training step is forward with all outputs, mean squared error, and backward with the gradients of the input \
       and of all weights. In stream mode a time is that of one step at batch 1, the state carried. Operations are \
       counted as 2 · B · T · G · H · (I + H), with G = 4 gates for lstm, 3 for gru, 1 for rnn, three times that for a \
-      training step. The peak is what independent multiply-adds reach on the cores in use, measured in the same run.
+      training step. The peak is what independent multiply-adds reach on one core in the same run, times the cores in use.
 
       EXAMPLES:
         lethe bench --cell lstm --mode train --batch 32 --time 100 --input 128 --hidden 256 --threads 1

@@ -65,8 +65,10 @@ struct DemoOutcome {
       predictedClass: answers.classes[row], probability: Double(answers.probabilities[row]))
     if gates, let (layer, memory) = network.forgettingGates(input) {
       example.gates = [
-        DemoReport.Gate(name: "Forget-gate layer f", keep: rows(of: layer, width: layer.shape[2])),
-        DemoReport.Gate(name: "Forget gate in the memory", keep: rows(of: memory, width: memory.shape[2])),
+        DemoReport.Gate(
+          name: "Forget-gate layer f", role: .readOut, keep: rows(of: layer, width: layer.shape[2])),
+        DemoReport.Gate(
+          name: "Forget gate in the memory, k", role: .memory, keep: rows(of: memory, width: memory.shape[2])),
       ]
     }
     return example

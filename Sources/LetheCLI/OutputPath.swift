@@ -17,6 +17,10 @@ enum OutputPath {
   static func check(_ path: String) throws {
     struct Enough: Error {}
     if path.isEmpty { throw LetheError("the output file", "has no name") }
+    var status = stat()
+    if stat(path, &status) == 0, ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) {
+      return  // a device or a pipe: opening it twice would tell its reader that all has been said
+    }
     if path.hasSuffix("/") { throw LetheError(path, "is the name of a folder", expected: "that of a file") }
     do {
       // A new file is opened beside it and, as nothing is handed over, removed again.

@@ -5,7 +5,7 @@ extension Recipe.Source: ExpressibleByArgument {}
 extension Recipe.Memory: ExpressibleByArgument {}
 extension Recipe.Split: ExpressibleByArgument {}
 
-/// A whole number of at least 1.
+/// A whole number from 1 to a thousand million.
 struct Count: ExpressibleByArgument {
   let value: Int
 
@@ -14,7 +14,7 @@ struct Count: ExpressibleByArgument {
   init(_ value: Int) { self.value = value }
 
   init?(argument: String) {
-    guard let value = Int(argument), value >= 1 else { return nil }
+    guard let value = Int(argument), (1...1_000_000_000).contains(value) else { return nil }
     self.value = value
   }
 }

@@ -89,7 +89,10 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     try OutputPath.check(outPath)
-    if let checkpoint { try OutputPath.check(checkpoint) }
+    if let checkpoint {
+      try OutputPath.check(checkpoint)
+      if !resume { try refuseToOverwriteOtherFiles(checkpoint) }
+    }
     let recipe = recipe
     let split = split.split ?? .everyFifth
     let parts = try data.map { try Recipe.mnist(directory: $0) } ?? Recipe.digits(split)
@@ -125,6 +128,17 @@ struct TrainCommand: ParsableCommand {
     if let lr { recipe.rate = lr.value }
     recipe.seed = seed
     return recipe
+  }
+
+  /// A checkpoint may take the place of an older one, of nothing else.
+  private func refuseToOverwriteOtherFiles(_ checkpoint: String) throws {
+    guard FileBytes.exists(checkpoint) else { return }
+    let notes = try? Safetensors(contentsOf: checkpoint).metadata
+    if notes?["lethe.checkpoint"] == nil {
+      throw LetheError(
+        checkpoint, "is there already and no checkpoint",
+        advice: "give --checkpoint another name, or remove it")
+    }
   }
 
   private func introduce(_ recipe: Recipe, _ network: Sequential, _ parts: Recipe.Parts) {

@@ -10,7 +10,8 @@ struct TrainingSession {
 
   /// Trains `model`; a line of JSON for each epoch, or progress on standard error.
   ///
-  /// When it is interrupted, it prints `advice` and leaves the program with status 130, as a shell expects.
+  /// When it is interrupted, it prints `advice` and leaves the program as a shell expects: with status 130
+  /// after Ctrl-C, 143 after SIGTERM.
   /// - Throws: `LetheError` as `fit`, or when standard output cannot be written.
   init(
     _ model: inout Sequential, on train: Dataset, validation: Dataset?, options: FitOptions, json: Bool,
@@ -25,14 +26,9 @@ struct TrainingSession {
     if let failure = lines.failure { throw failure }
     if history.wasInterrupted {
       Console.note("lethe: interrupted in epoch \(history.epochs.count + 1) of \(options.epochs); \(advice)")
-      Console.leave(.interrupted)
+      Console.leave(ExitCode(128 + Interruption.signal))
     }
   }
-}
-
-extension ExitCode {
-  /// What a shell reports of a program that Ctrl-C ended.
-  static let interrupted = ExitCode(130)
 }
 
 /// Prints a JSON object for each epoch; a failure ends the training at the next question.

@@ -15,14 +15,13 @@ package struct MatrixView {
   package var transposed: MatrixView { MatrixView(start, row: column, column: row) }
 }
 
-/// out[m, n] = bias[n] + Σ_k a[m, k] b[k, n], or out += a b with `accumulates`; k ascending, one chain of fused
-/// multiply-adds a sum.
+/// out[m, n] = bias[n] + Σ_k a[m, k] b[k, n]; k ascending, one chain of fused multiply-adds a sum.
 ///
 /// *Shapes*: a [rows, depth], b [depth, columns], bias [columns], out [rows, columns] with `columns` floats between rows.
 /// *Cost*: 2 · rows · depth · columns; b is packed once.
 package func multiply(
   _ a: MatrixView, _ b: MatrixView, rows: Int, depth: Int, columns: Int, bias: UnsafePointer<Float>? = nil,
-  accumulates: Bool = false, into out: UnsafeMutablePointer<Float>
+  into out: UnsafeMutablePointer<Float>
 ) {
   if rows == 0 || columns == 0 { return }
   let panel = 4
@@ -58,8 +57,7 @@ package func multiply(
   product.left.k_blocks = 1
   product.left.k_last = Int64(depth)
   product.right = right
-  product.initial = accumulates ? UnsafePointer(out) : bias
-  product.initial_row = accumulates ? columns : 0
+  product.initial = bias
   product.initial_group = 16
   product.out = out
   product.out_row = columns

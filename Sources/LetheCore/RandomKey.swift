@@ -56,7 +56,13 @@ public struct RandomKey: Sendable, Equatable {
     let words = words(shape.reduce(1, *))
     let width = range.upperBound - range.lowerBound
     return Tensor(
-      words.map { range.lowerBound + width * (Float($0 >> 8) * 0x1p-24) }, shape: shape)
+      // Rounding may reach the upper bound, which is not in the range.
+      words.map {
+        width == 0
+          ? range.lowerBound
+          : min(range.lowerBound + width * (Float($0 >> 8) * 0x1p-24), range.upperBound.nextDown)
+      },
+      shape: shape)
   }
 
   /// Normally distributed numbers (Box & Muller 1958).

@@ -83,6 +83,9 @@ public final class Tape {
   public func record(
     _ name: String, inputs: [Variable], outputs: [Tensor], pullback: @escaping ([Tensor?]) -> [Tensor?]
   ) -> [Variable] {
+    require(
+      inputs.allSatisfy { $0.id < 0 || $0.tape === self },
+      "\(name): an input belongs to another tape; take its tensor, or RecurrentState.detached")
     if checksValues, firstNonFinite == nil, !outputs.allSatisfy(\.isFinite) {
       firstNonFinite = (path + [name]).joined(separator: " › ")
     }
@@ -108,6 +111,9 @@ public final class Tape {
   /// The gradients of Σ ⟨value, cotangent⟩.
   public func gradients(of seeds: [(value: Variable, cotangent: Tensor)]) -> Gradients {
     var values = [Tensor?](repeating: nil, count: valueCount)
+    require(
+      seeds.allSatisfy { $0.value.id < 0 || $0.value.tape === self },
+      "gradients(of:): a value belongs to another tape")
     for (value, cotangent) in seeds where value.id >= 0 {
       require(
         cotangent.shape == value.tensor.shape,

@@ -27,6 +27,9 @@ public enum MNIST {
         imageFile, "the images are no 28 × 28 pixels", expected: "the shape [images, 28, 28]",
         found: "\(images.shape)")
     }
+    guard images.shape[0] > 0 else {
+      throw LetheError(imageFile, "holds no images", expected: "1 or more", found: "0")
+    }
     let labels = try IDX(contentsOf: labelFile)
     guard labels.shape.count == 1, labels.shape[0] == images.shape[0] else {
       throw LetheError(

@@ -151,7 +151,8 @@ extension ModelFile {
 
   /// The model a configuration describes, built, its parameters not filled yet.
   ///
-  /// Nothing is allocated that the text's own length does not bound, whatever sizes it claims.
+  /// Parameters are only declared: what is allocated is bounded by the text's length and the 64 layers a recurrent
+  /// stack may have, whatever sizes it claims.
   /// - Throws: `LetheError` naming the field.
   static func model(configuration text: String) throws(LetheError) -> Sequential {
     guard text.utf8.count <= configurationLimit else {

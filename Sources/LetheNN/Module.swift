@@ -135,6 +135,9 @@ extension Module {
     }
     let tape = Tape(key: key, isTraining: isTraining)
     let loss = try body(model, tape)
+    require(
+      loss.isRecorded && loss.tape === tape,
+      "gradients: the loss depends on no parameter; begin with tape.constant(x) or tape.watched(x)")
     return (loss.tensor.scalar, tape.gradients(of: loss))
   }
 }

@@ -34,11 +34,10 @@ public struct FitOptions: Sendable {
   /// - Throws: a `LetheError` that names the option.
   @discardableResult
   public func validated() throws(LetheError) -> FitOptions {
-    if epochs < 1 {
-      throw LetheError("epochs", "is out of range", expected: "1 or more", found: "\(epochs)")
-    }
-    if batchSize < 1 {
-      throw LetheError("batch size", "is out of range", expected: "1 or more", found: "\(batchSize)")
+    // The bound keeps counts of steps far from overflow.
+    for (name, count) in [("epochs", epochs), ("batch size", batchSize)]
+    where !(1...1_000_000_000).contains(count) {
+      throw LetheError(name, "is out of range", expected: "1 to 1,000,000,000", found: "\(count)")
     }
     try optimizer.validated()
     try schedule.validated()

@@ -9,5 +9,8 @@ public enum Interruption {
   public static func catchSignals() { lethe_catch_interrupt() }
 
   /// Whether a signal has come.
-  public static var isRequested: Bool { lethe_interrupted() }
+  public static var isRequested: Bool { signal != 0 }
+
+  /// The number of the signal that came, or 0.
+  public static var signal: Int32 { lethe_interrupted() }
 }

@@ -157,7 +157,8 @@ extension Dataset {
     require(
       own.count == count && known.count == train.count && train.count > 0
         && inputs.shape.dropFirst() == train.inputs.shape.dropFirst(),
-      "nearestNeighbourAccuracy: expected classes and rows of one shape, got \(inputs.shape), \(train.inputs.shape)"
+      "nearestNeighbourAccuracy: expected classes and rows of one shape, got \(inputs.shape) and "
+        + "\(train.inputs.shape)"
     )
     let width = inputs.shape.dropFirst().reduce(1, *)
     var right = 0
@@ -184,7 +185,8 @@ extension Dataset {
 extension Sequential {
   /// What the gates of the model's first `ForgettingGateNetwork` do with x; `nil` where it has none.
   ///
-  /// *Shapes*: x [rows, …] → f of the gate layer and the forget gate inside the memory, each [rows, time, hidden].
+  /// *Shapes*: x [rows, …] → f of the gate layer and the forget gate inside the memory, each
+  /// [rows, time, hidden].
   public func forgettingGates(_ x: Tensor) -> (layer: Tensor, memory: Tensor)? {
     var value = Variable(x)
     for layer in layers {

@@ -65,7 +65,8 @@ public struct RecurrentBenchmark: Sendable {
     public var repeats: Int
     /// Operations a second at the median, in units of 10⁹.
     public var gflops: Double
-    /// What the cores in use reach with independent multiply-adds, measured before and after, in units of 10⁹.
+    /// What one core reaches with independent multiply-adds, the better of before and after, times the cores in
+    /// use, in units of 10⁹.
     public var peakGflops: Double
     /// The instruction set.
     public var isa: InstructionSet

@@ -18,6 +18,16 @@ struct Score: Sendable, Codable, Equatable {
     let rows = output.shape.first ?? 0
     let lengths = output.timing?.lengths
     switch batch.targets {
+    case .values(let values) where kind == .categoricalCrossEntropy:
+      // Each row of probabilities stands for its largest class.
+      let (found, wanted) = (output.tensor.argmax, values.argmax)
+      let width = found.count / max(rows, 1)
+      right = 0
+      for row in 0..<rows {
+        let counted = lengths?[row] ?? width
+        answers += counted
+        for i in row * width..<row * width + counted where found[i] == wanted[i] { right? += 1 }
+      }
     case .values: answers = lengths?.reduce(0, +) ?? rows
     case .classes(let labels, _):
       let width = labels.count / max(rows, 1)

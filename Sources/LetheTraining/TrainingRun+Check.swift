@@ -86,6 +86,18 @@ extension Model {
           found: "rows of shape \(shape)")
       }
     }
+    if let embedding = (self as? Sequential)?.layers.first as? Embedding {
+      let width = data.inputs.count / data.count
+      let bad = data.inputs.scalars.enumerated().first { place, index in
+        (data.lengths.map { place % width < $0[place / width] } ?? true)
+          && (index != index.rounded() || index < 0 || index >= Float(embedding.count))
+      }?.offset
+      if let bad {
+        throw LetheError(
+          "\(name): row \(bad / width), position \(bad % width)", "is no index of the embedding",
+          expected: "a whole number in 0..<\(embedding.count)", found: "\(data.inputs.scalars[bad])")
+      }
+    }
     let row = data[0..<1]
     let answer = loss.output(of: self, for: Variable(row.inputs, timing: row.timing)).shape
     switch data.targets {

@@ -31,7 +31,8 @@ extension TrainingRun {
     file.tensors = model.parameters.map { ("model.\($0.name)", $0.value) }
     file.tensors += state.optimizer.tensors.map { ("optimizer.\($0.name)", $0.tensor) }
     file.tensors += state.best.map { ("best.\($0.key)", $0.value) }
-    let note = CheckpointNote(options: agreement, counts: state.counts, steps: state.optimizer.steps)
+    let note = CheckpointNote(
+      options: agreement(of: model), counts: state.counts, steps: state.optimizer.steps)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     // A loss may be infinite or NaN, which JSON has no numbers for.
@@ -41,9 +42,10 @@ extension TrainingRun {
     try file.write(to: path)
   }
 
-  /// Writes the first state where there is no file yet: a path that cannot be written shows before training.
+  /// Writes the first state, unless training goes on from one: a path that cannot be written shows before
+  /// training, and no state of an earlier run is left to be taken for this one's.
   func tryCheckpoint(of model: some Model) throws {
-    guard let path = options.checkpoint, !FileBytes.exists(path) else { return }
+    guard let path = options.checkpoint, !options.resumes || !FileBytes.exists(path) else { return }
     try saveCheckpoint(of: model)
   }
 
@@ -55,11 +57,20 @@ extension TrainingRun {
     guard options.resumes, let path = options.checkpoint, FileBytes.exists(path) else { return }
     let file = try Safetensors(contentsOf: path)
     let note = try Self.note(in: file, path: path)
-    try checkAgreement(with: note.options, path: path)
+    try checkAgreement(
+      with: note.options, agreement.merging(["model": note.options["model"] ?? "none"]) { a, _ in a },
+      path: path)
+    if note.counts.epoch > options.epochs {
+      throw LetheError(
+        path, "has more epochs behind it than are asked for", expected: "\(note.counts.epoch) epochs or more",
+        found: "\(options.epochs)")
+    }
     let tensors = Dictionary(uniqueKeysWithValues: file.tensors.map { ($0.name, $0.tensor) })
 
     var loaded = model
     try loaded.load(Self.part("model.", of: tensors), from: path)
+    // After the parameters, whose names tell more when even their shapes differ.
+    try checkAgreement(with: note.options, agreement(of: model), path: path)
     let shapes = Dictionary(uniqueKeysWithValues: loaded.parameters.map { ($0.name, $0.value.shape) })
     let best = Self.part("best.", of: tensors)
     if !best.isEmpty {
@@ -123,7 +134,17 @@ extension TrainingRun {
     return part
   }
 
-  private func checkAgreement(with saved: [String: String], path: String) throws {
+  /// What another run of this model must share with this one.
+  private func agreement(of model: some Model) -> [String: String] {
+    var all = agreement
+    let configuration = (model as? Sequential).flatMap { try? ModelFile.configuration(of: $0) }
+    all["model"] = configuration ?? "\(type(of: model))"
+    return all
+  }
+
+  private func checkAgreement(
+    with saved: [String: String], _ agreement: [String: String], path: String
+  ) throws {
     for name in Set(saved.keys).union(agreement.keys).sorted() where saved[name] != agreement[name] {
       throw LetheError(
         "\(path): \(name)", "differs from the run that is to go on", expected: saved[name] ?? "none",
@@ -161,6 +182,7 @@ extension Dataset {
       case .classes(let labels, _): "\(labels.reduce(into: 0) { $0 = $0 &* 31 &+ Int($1) })"
       case .values(let values): "\(values.sum)"
       }
-    return "\(inputs.shape), sums \(inputs.sum) and \(answers)"
+    let steps = lengths.map { ", lengths \($0.reduce(into: 0) { $0 = $0 &* 31 &+ $1 })" } ?? ""
+    return "\(inputs.shape), sums \(inputs.sum) and \(answers)\(steps)"
   }
 }

@@ -1,5 +1,6 @@
 import LetheTestSupport
 import Foundation
+import LetheTestSupport
 import Testing
 
 /// What the commands say and do when they cannot.

@@ -1,5 +1,6 @@
 import LetheTestSupport
 import Foundation
+import LetheTestSupport
 import Testing
 
 #if canImport(Glibc)
@@ -130,18 +131,7 @@ enum LetheProgram {
   }
 }
 
-/// A folder for a test, removed with all it holds when the value goes.
-struct TemporaryFolder: ~Copyable {
-  let path: String
-
-  init() throws {
-    path =
-      FileManager.default.temporaryDirectory.appendingPathComponent("lethe-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
+extension TemporaryFolder {
   /// The path of a name in the folder.
   func file(_ name: String) -> String { "\(path)/\(name)" }
 
@@ -157,9 +147,6 @@ struct TemporaryFolder: ~Copyable {
   func write(_ bytes: [UInt8], to name: String) throws {
     try Data(bytes).write(to: URL(fileURLWithPath: file(name)))
   }
-
-  /// The names in the folder, sorted.
-  func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
 
   fileprivate func newFile(_ name: String) throws -> FileHandle {
     try write([], to: name)

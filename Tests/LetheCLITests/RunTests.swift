@@ -1,4 +1,5 @@
 import LetheTestSupport
+import LetheTestSupport
 import Testing
 
 /// What the commands print and write when all is well.
@@ -101,7 +102,7 @@ import Testing
     #expect(abs(nearest - 356.0 / 359) < 1e-9)
     #expect(last["model"] as? String == "here/model.lethe.safetensors")
     let report = try folder.text("here/report.html")
-    #expect(report.contains("Forget gate f"))
+    #expect(report.contains("Forget-gate layer f"))
     #expect(!report.contains("src=\"http") && !report.contains("href=\"http") && !report.contains("<script"))
     #expect(!report.contains(folder.path), "the report tells nobody where it was made")
     let evaluation = try LetheProgram.run(

@@ -1,5 +1,6 @@
 import Lethe
 import LetheTestSupport
+import LetheTestSupport
 import Testing
 
 #if canImport(Glibc)
@@ -48,7 +49,7 @@ import Testing
     if signal == SIGKILL {
       #expect(stopped.status == 128 + SIGKILL)
     } else {
-      #expect(stopped.status == 130)
+      #expect(stopped.status == 128 + signal)
       #expect(stopped.errors.contains("go on with: lethe train digits"))
       #expect(stopped.errors.contains("--checkpoint state --resume"))
     }
@@ -79,6 +80,10 @@ import Testing
     #expect(result.status == 1)
     #expect(result.errorLines.count == 1)
     #expect(result.errors.contains("seed"))
+    // Only checkpoints are overwritten.
+    let clash = try LetheProgram.run(training("n", "--checkpoint", "m"), in: folder.path)
+    #expect(clash.status == 1)
+    #expect(clash.errors.contains("no checkpoint"))
     // A run that was done already gives the same file again.
     let before = try folder.bytes("m")
     #expect(try LetheProgram.run(first + ["--resume"], in: folder.path).status == 0)

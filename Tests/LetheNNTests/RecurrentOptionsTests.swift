@@ -184,3 +184,47 @@ import Testing
     #expect(RNN(inputSize: 5, hiddenSize: 7).gateValues(Variable(x)).isEmpty)
   }
 }
+
+/// Broken contracts stop with words, in release builds too; options that could not act are refused.
+@Suite struct RecurrentContractTests {
+  @Test func aStateOfAnotherTapeIsRefused() async {
+    await #expect(processExitsWith: .failure) {
+      let layer = LSTM(inputSize: 2, hiddenSize: 3)
+      let x = Tensor(zeros: [1, 1, 2])
+      let old = Tape()
+      let state = layer.run(old.watched(x)).state
+      _ = layer.run(Tape().watched(x), from: state)
+    }
+  }
+
+  @Test func aLossWithoutTapeIsRefused() async {
+    await #expect(processExitsWith: .failure) {
+      let layer = LSTM(inputSize: 2, hiddenSize: 3)
+      _ = layer.gradients { layer, _ in layer(Variable(Tensor(zeros: [1, 1, 2]))).sum() }
+    }
+  }
+
+  @Test func misshapenParametersAreRefused() async {
+    await #expect(processExitsWith: .failure) {
+      var layer = GRU(inputSize: 2, hiddenSize: 30)
+      layer.forEachParameter { name, parameter in
+        if name == "bias_hh_l0" { parameter.value = Tensor(zeros: [3]) }
+      }
+      _ = layer(Tensor(zeros: [1, 1, 2]))
+    }
+  }
+
+  @Test func optionsThatCannotActAreRefused() {
+    func refused(_ layer: some Layer) -> Bool {
+      var layer = layer
+      do { _ = try layer.build(input: [.any, 4]) } catch { return true }
+      return false
+    }
+    #expect(refused(LSTM(3, dropout: RecurrentDropout(between: 0.1))))
+    #expect(!refused(LSTM(3, layers: 2, dropout: RecurrentDropout(between: 0.1))))
+    #expect(refused(ForgettingGateNetwork(3, dropout: RecurrentDropout(between: 0.1))))
+    #expect(refused(GRU(3, bidirectional: true, outputs: .last, headSize: 2)))
+    #expect(refused(LSTM(3, layers: 65)))
+    #expect(refused(RNN(3, dropout: RecurrentDropout(recurrent: 1))))
+  }
+}

@@ -14,5 +14,7 @@ public struct TemporaryFolder: ~Copyable {
   deinit { try? FileManager.default.removeItem(atPath: path) }
 
   /// The names in the folder, sorted.
-  public func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
+  public func names() throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+  }
 }

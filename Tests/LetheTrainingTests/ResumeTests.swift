@@ -1,4 +1,5 @@
 import Lethe
+import LetheTestSupport
 import Testing
 
 /// Training that stops and goes on gives the bits of training that never stopped.
@@ -256,5 +257,33 @@ import Testing
       try part.write(to: file.path)
       #expect(try error(options).found == "[2]")
     }
+  }
+}
+
+@Suite struct ResumeAgreementTests {
+  /// Models of the same shapes that compute something else are not taken for each other.
+  @Test func aModelOfTheSameShapesIsNamed() throws {
+    let folder = try TemporaryFolder()
+    let data = Dataset(inputs: numbers("x", [6, 4, 3]), targets: .classes([0, 1, 2, 0, 1, 2], count: 3))
+    func model(_ reset: ResetPlacement) -> Sequential {
+      Sequential(input: [4, 3], seed: 1) {
+        GRU(5, reset: reset)
+        Dense(3)
+      }
+    }
+    var options = FitOptions(loss: .categoricalCrossEntropy)
+    options.epochs = 1
+    options.checkpoint = folder.path + "/checkpoint"
+    var first = model(.after)
+    try first.fit(data, options: options)
+    options.resumes = true
+    options.epochs = 2
+    var other = model(.before)
+    let error = try #require(throws: LetheError.self) { try other.fit(data, options: options) }
+    #expect(error.place.hasSuffix(": model"))
+    #expect(throws: Never.self) { try first.fit(data, options: options) }
+    // Fewer epochs than are done are refused, not passed over.
+    options.epochs = 1
+    #expect(throws: LetheError.self) { try first.fit(data, options: options) }
   }
 }

@@ -238,7 +238,7 @@ int32_t lethe_processor_count(void);
 
 // After lethe_catch_interrupt, the first SIGINT or SIGTERM sets a flag and the second ends the process at once.
 void lethe_catch_interrupt(void);
-bool lethe_interrupted(void);
+int32_t lethe_interrupted(void);  // the signal that came, or 0
 
 #pragma clang assume_nonnull end
 

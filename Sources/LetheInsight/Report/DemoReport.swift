@@ -40,19 +40,32 @@ public struct DemoReport: Sendable, Equatable {
     }
   }
 
-  /// The values of one forget gate while one image was read.
+  /// The values of one gate while one image was read.
   public struct Gate: Sendable, Equatable {
+    /// What a gate acts on.
+    public enum Role: Sendable, CaseIterable {
+      /// What comes out: y_t = f_t ⊙ m_t + (1 − f_t) ⊙ z_t, as in a Forgetting Gate Network. A value is about the
+      /// reading of its own step and leaves the memory alone.
+      case readOut
+      /// What is remembered: c_t = k_t ⊙ c_{t−1} + i_t ⊙ u_t, as the forget gate of an LSTM. A value is about all
+      /// steps before its own.
+      ///
+      /// For a GRU this is the update gate in the convention where it keeps the old state.
+      case memory
+    }
+
     /// What it is called, as `LSTM forget gate`.
     public var name: String
-    /// How much each unit kept of its old value: one row for each step, one column for each unit,
-    /// 1 for all of it and 0 for nothing.
-    ///
-    /// For a GRU this is the update gate in the convention where it keeps the old state.
+    /// What it acts on, which decides how its picture is to be read.
+    public var role: Role
+    /// How much each unit kept: one row for each step, one column for each unit, 1 for all of it and 0 for
+    /// nothing.
     public var keep: [[Float]]
 
     /// A record of a gate.
-    public init(name: String, keep: [[Float]]) {
+    public init(name: String, role: Role, keep: [[Float]]) {
       self.name = name
+      self.role = role
       self.keep = keep
     }
   }
@@ -67,7 +80,7 @@ public struct DemoReport: Sendable, Equatable {
     public var predictedClass: Int
     /// The probability the network gave to that class.
     public var probability: Double
-    /// The gates; each gets a picture of its own.
+    /// The gates; each gets a picture of its own, those of the read-out first.
     public var gates: [Gate]
 
     /// An example.

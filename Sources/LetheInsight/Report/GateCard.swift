@@ -6,8 +6,8 @@ struct GateCard {
   let truth: String
   /// The name of the class the network gave.
   let answer: String
-  /// For each gate of the example, its units from left to right.
-  let orders: [[Int]]
+  /// The gates of all cards, in the order in which they are drawn.
+  let kinds: [DemoReport.GateKind]
 
   /// Writes the card; a wide one takes a whole row where there is room.
   func write(wide: Bool, into writer: inout MarkupWriter) {
@@ -22,8 +22,8 @@ struct GateCard {
         }
         if isWrong { writer.element("span", ["class": "flag"], text: "misread") }
       }
-      for (gate, order) in zip(example.gates, orders) {
-        writeStrip(gate, order, into: &writer)
+      for kind in kinds {
+        for gate in example.gates where kind.holds(gate) { writeStrip(gate, kind.units, into: &writer) }
       }
     }
   }
@@ -32,9 +32,14 @@ struct GateCard {
     let memory = GateMemory(keep: gate.keep)
     let steps = gate.keep.count
     let means = memory.meanByStep
-    let left = memory.leftAtEnd
+    let shares = gate.shares
     // One gate is named once, above all cards.
-    if example.gates.count > 1 { writer.element("p", ["class": "gate"], text: gate.name) }
+    if kinds.count > 1 {
+      writer.element("p", ["class": "gate"]) { writer in
+        writer.element("strong", text: gate.name)
+        writer.words(" " + gate.role.deed)
+      }
+    }
     writer.element("div", ["class": "strip"]) { writer in
       column("seen ↓", "seen", into: &writer) {
         $0.raw(
@@ -44,10 +49,11 @@ struct GateCard {
         $0.raw(heat(gate, order, means))
       }
       column("mean", "means", into: &writer) { writeMeans(means, into: &$0) }
-      column("left at the end", "left", into: &writer) {
+      column(gate.role.outcome, "outcome", into: &writer) {
         $0.raw(
           GateCard.picture(
-            of: GateCard.faded(example.image, by: left), label: GateCard.words(left), steps: steps))
+            of: GateCard.faded(example.image, by: shares),
+            label: "\(gate.role.outcomeInWords); by step: \(GateCard.list(shares))", steps: steps))
       }
     }
   }
@@ -69,10 +75,9 @@ struct GateCard {
         unit < row.count && row[unit].isFinite ? ColorMap.level(at: Double(row[unit])) : nil
       }
     }
-    let list = means.map { DecimalText.fixed($0, 2) }.joined(separator: ", ")
     return GateCard.bands(
       columns: max(order.count, 1), rows: max(levels.count, 1), seams: levels.count,
-      label: "\(gate.name); mean by step: \(list)"
+      label: "\(gate.name); mean by step: \(GateCard.list(means))"
     ) { writer in
       CellGrid(levels: levels, colorMap: .sequential).draw(into: &writer)
       for (step, mean) in means.enumerated() {
@@ -129,9 +134,8 @@ struct GateCard {
     }
   }
 
-  private static func words(_ left: [Double]) -> String {
-    "the image, each row as faint as the later gates leave it; by step: "
-      + left.map { DecimalText.fixed($0, 2) }.joined(separator: ", ")
+  private static func list(_ numbers: [Double]) -> String {
+    numbers.map { DecimalText.fixed($0, 2) }.joined(separator: ", ")
   }
 
   /// A drawing that stretches over its place, cut by `seams` minus one lines into steps of equal height.
@@ -161,7 +165,7 @@ struct GateCard {
   static func writeLegend(_ name: String, into writer: inout MarkupWriter) {
     writer.element("p", ["class": "legend"]) { writer in
       if !name.isEmpty { writer.element("strong", text: name) }
-      writer.words(" 0, lets go ")
+      writer.words(" 0, drops ")
       writer.raw(
         bands(columns: ColorMap.levels, rows: 1, seams: 0, label: "") {
           CellGrid(levels: [Array(0..<ColorMap.levels)], colorMap: .sequential).draw(into: &$0)
@@ -180,7 +184,8 @@ struct GateCard {
     .wrong,.card figcaption .wrong{color:var(--warn)}
     .flag{padding:.05rem .6rem;border:1px solid currentColor;border-radius:1rem;color:var(--warn);\
     font-size:.78rem}
-    .gate{margin:.6rem 0 .2rem;font-size:.82rem;font-weight:600}
+    .gate{margin:.9rem 0 .3rem;font-size:.8rem;line-height:1.3;color:var(--muted)}
+    .gate strong{margin-right:.4rem;color:var(--ink)}
     .strip{display:grid;grid-template-columns:var(--tall) minmax(0,1fr) var(--bars) var(--tall);gap:.75rem}
     .strip p{margin:0 0 .3rem;color:var(--muted);font-size:.75rem;line-height:1.2;white-space:nowrap}
     .strip svg,.misread svg,.legend svg{display:block;width:100%;height:var(--tall)}
@@ -202,7 +207,8 @@ struct GateCard {
     @media (min-width:62rem){.wide{--tall:14rem;--bars:9rem;grid-column:1/-1}.wide .strip{gap:1.25rem}\
     .wide .bars{grid-template-columns:1fr 2.2rem}.wide ol,.wide .strip p{font-size:.85rem}}
     @media (max-width:36rem){.card{--tall:5.3rem;--bars:1.9rem}.strip{gap:.5rem}.strip p{font-size:.68rem}\
-    .bars{grid-template-columns:1fr}.bars ol{display:none}.legend strong{flex-basis:100%}}
+    .bars{grid-template-columns:1fr}.bars ol{display:none}.legend strong{flex-basis:100%}\
+    .gate strong{display:block}}
     @media print{.cards{grid-template-columns:1fr 1fr}.legend{break-after:avoid}}
 
     """

@@ -1,8 +1,8 @@
 /// What can be said of one gate from its values alone.
 ///
-/// The sentence every cell here shares is c_t = f_t ⊙ c_{t-1} + i_t ⊙ u_t; this looks at f only.
+/// Means and orders hold for every gate, ``leftAtEnd`` only for one of ``DemoReport/Gate/Role/memory``.
 package struct GateMemory {
-  /// The values of f, row by row for the steps; one column for each unit.
+  /// The values, row by row for the steps; one column for each unit.
   package let keep: [[Float]]
 
   /// What can be said of the gate with the values `keep`.
@@ -26,8 +26,9 @@ package struct GateMemory {
   }
 
   /// How much of what a step adds to the memory the later gates leave at the end:
-  /// the product of f over all later steps, averaged over the units.
+  /// the product of the values of all later steps, averaged over the units.
   ///
+  /// It follows from c_t = k_t ⊙ c_{t−1} + i_t ⊙ u_t, and says nothing of a gate that does not act on c_{t−1}.
   /// The last step keeps all of its own. A gate value that is not a number counts as 1 for its unit.
   package var leftAtEnd: [Double] {
     var products = [Double](repeating: 1, count: units)

@@ -63,6 +63,8 @@ extension HTMLPage {
     .figures figure,.card{padding:1.1rem 1.2rem;background:var(--card);border:1px solid var(--rule);\
     border-radius:10px}
     .figures svg{display:block;width:100%;max-width:30rem;height:auto}
+    @media screen and (min-width:62rem){.figures figure:last-child:nth-child(2n+3){grid-column:1/-1;\
+    display:grid;grid-template-columns:30rem minmax(0,1fr);align-items:center;gap:2rem}}
     details{margin:0 0 1.5rem}
     summary{cursor:pointer;color:var(--accent);margin-bottom:.6rem}
     footer{margin-top:4rem;padding-top:1rem;border-top:1px solid var(--rule);color:var(--muted);\

@@ -112,6 +112,9 @@ public struct ForgettingGateNetwork: Layer {
     (gate, memory, recallMap) = Self.parts(hiddenSize, forgetBias)
     memory.dropout.recurrent = dropout.recurrent
     try dropout.check(Self.kind)
+    if dropout.between > 0 {
+      throw LetheError(Self.kind, "has one layer, so no dropout between layers", advice: "use output dropout")
+    }
     let shape = try memory.build(input: input)
     _ = try gate.build(input: input)
     gate.bias = Parameter(shape: gate.bias.shape, .constant(forgetBias))

@@ -16,6 +16,14 @@ final class PackedRecurrent: Sendable {
   var blocks: Int { (units + 15) / 16 }
 
   init(_ description: CellDescription, input: Tensor, hidden: Tensor, inputBias: Tensor, hiddenBias: Tensor) {
+    let rows = inputBias.count
+    require(
+      input.shape.count == 2 && input.shape[0] == rows && rows % description.gates.count == 0
+        && hidden.shape == [rows, rows / description.gates.count] && inputBias.shape == [rows]
+        && hiddenBias.shape == [rows] && rows > 0,
+      "\(description.name): expected parameters of shapes [gates · hidden, inputs], [gates · hidden, hidden] and twice "
+        + "[gates · hidden], filled, with gates = \(description.gates.count); got \(input.shape), \(hidden.shape), "
+        + "\(inputBias.shape) and \(hiddenBias.shape)")
     self.description = description
     (inputs, units) = (input.shape[1], hidden.shape[1])
     let (units, blocks) = (units, (units + 15) / 16)

@@ -106,13 +106,24 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         Cell.kind, "cannot take this input", expected: "[time, features]", found: "\(input)",
         advice: "use Rows() to read an image row by row")
     }
-    guard units > 0, layers > 0, units < 1 << 20, layers < 1 << 10, features < 1 << 24, (headSize ?? 1) > 0
+    guard units > 0, layers > 0, units < 1 << 20, layers <= 64, features < 1 << 24, (headSize ?? 1) > 0
     else {
       throw LetheError(
         Cell.kind, "sizes are out of range", expected: "hidden, layers and head above 0 and sensible",
         found: "hidden \(units), layers \(layers), features \(features), head \(headSize ?? 0)")
     }
     try dropout.check(Cell.kind)
+    if dropout.between > 0 && layers == 1 {
+      throw LetheError(
+        Cell.kind, "dropout between layers needs layers to lie between", expected: "2 layers or more",
+        found: "1",
+        advice: "use output dropout")
+    }
+    if headSize != nil && outputs == .last && isBidirectional {
+      throw LetheError(
+        Cell.kind, "a head on the last step of both directions is not defined",
+        advice: "take all outputs, or one direction: backward in time the last step comes first")
+    }
     weights = []
     for layer in 0..<layers {
       let width = layer == 0 ? features : directions * units

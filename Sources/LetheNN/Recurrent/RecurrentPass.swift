@@ -152,6 +152,10 @@ struct RecurrentPass {
       description, input: weights.input.tensor, hidden: weights.hidden.tensor,
       inputBias: weights.inputBias.tensor,
       hiddenBias: weights.hiddenBias.tensor)
+    require(
+      packed.inputs == inputs && packed.units == units,
+      "\(description.name): \(packed.units) units over \(packed.inputs) inputs cannot run as \(units) over \(inputs)"
+    )
     withArguments(work, gateRows: gateRows) { arguments in
       packed.fill(&arguments)
       arguments.keep_gates = keeps

@@ -19,6 +19,8 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
   public var outputSize: Int { engines[engines.count - 1].units }
 
   fileprivate init(_ layer: Recurrent<Cell>) {
+    require(
+      !layer.weights.isEmpty, "stream: the layer is not built; give inputSize, or build it in Sequential")
     require(!layer.isBidirectional, "stream: the backward direction needs the whole sequence")
     require(layer.headSize == nil, "stream: a head is not part of the stream; apply it to the outputs")
     engines = layer.weights.map { weights in
@@ -56,7 +58,8 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
     }
     set {
       require(
-        newValue.hidden.count == engines.count, "stream: expected a state of \(engines.count) layers")
+        newValue.hidden.count == engines.count && newValue.cell.count == engines.count { $0.cell != nil },
+        "stream: expected a state of \(engines.count) layers, with a cell part for each that has one")
       for index in engines.indices {
         engines[index] = engines[index].fork()
         engines[index].set(

@@ -38,25 +38,25 @@ struct DemoCommand: ParsableCommand {
     try OutputPath.check(modelPath)
     try OutputPath.check(reportPath)
     let split = split.split ?? .everyFifth
-    let parts = Recipe.digits(split)
+    let data = split.load()
     var recipe = Recipe(.digits, .fgn)
     recipe.epochs = epochs.value
     recipe.seed = seed
     var network = try recipe.model()
-    if !shared.json { introduce(parts, network) }
+    if !shared.json { introduce(data, network) }
     try shared.withThreads {
       let session = try TrainingSession(
-        &network, on: recipe.trainingData(parts.all), validation: nil, options: recipe.options,
+        &network, on: recipe.trainingData(data.train), validation: nil, options: recipe.options,
         json: shared.json, advice: "nothing was written")
-      let outcome = try DemoOutcome(network, parts, recipe: recipe, split: split, epochs: session.epochs)
+      let outcome = try DemoOutcome(network, data, recipe: recipe, split: split, epochs: session.epochs)
       try ModelFile(network, metadata: recipe.notes(data: recipe.dataNote(split))).write(to: modelPath)
       try FileBytes.writeAtomically([Array(outcome.report.html().utf8)], to: reportPath)
       try shared.json ? printFields(outcome) : printWords(outcome)
     }
   }
 
-  private func introduce(_ parts: Recipe.Parts, _ network: Sequential) {
-    let counts = [parts.all, parts.test].map { DecimalText.grouped($0.count) }
+  private func introduce(_ data: (train: Dataset, test: Dataset), _ network: Sequential) {
+    let counts = [data.train, data.test].map { DecimalText.grouped($0.count) }
     Console.note(
       "Handwritten digits of 8 x 8 pixels: \(counts[0]) to learn from, \(counts[1]) kept for the test.")
     Console.note(

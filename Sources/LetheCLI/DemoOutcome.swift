@@ -12,13 +12,14 @@ struct DemoOutcome {
 
   /// Meets the test rows: the only place where the demonstration does.
   init(
-    _ network: Sequential, _ parts: Recipe.Parts, recipe: Recipe, split: Recipe.Split, epochs: [EpochRecord]
+    _ network: Sequential, _ data: (train: Dataset, test: Dataset), recipe: Recipe, split: Recipe.Split,
+    epochs: [EpochRecord]
   ) throws {
-    result = try network.evaluate(parts.test, loss: Recipe.loss)
-    testCount = parts.test.count
-    nearestNeighbour = parts.test.nearestNeighbourAccuracy(from: parts.all)
-    let answers = try Answers(of: network, to: parts.test)
-    let labels = parts.test.labels
+    result = try network.evaluate(data.test, loss: Recipe.loss)
+    testCount = data.test.count
+    nearestNeighbour = data.test.nearestNeighbourAccuracy(from: data.train)
+    let answers = try Answers(of: network, to: data.test)
+    let labels = data.test.labels
 
     var report = DemoReport(
       title: "Lethe reads handwritten digits",
@@ -38,10 +39,10 @@ struct DemoOutcome {
     report.comparison = "Taking the class of the nearest training image gets \(nearest) right."
     report.confusion = answers.confusion(with: labels, classes: 10)
     report.examples = Self.firstOfEach(labels).map {
-      Self.example($0, network, parts.test, answers, gates: true)
+      Self.example($0, network, data.test, answers, gates: true)
     }
     report.mistakes = labels.indices.filter { answers.classes[$0] != Int(labels[$0]) }
-      .prefix(Self.mistakesShown).map { Self.example($0, network, parts.test, answers, gates: false) }
+      .prefix(Self.mistakesShown).map { Self.example($0, network, data.test, answers, gates: false) }
     report.facts = [
       DemoReport.Fact("seed", "\(recipe.seed)"), DemoReport.Fact("epochs", "\(recipe.epochs)"),
       DemoReport.Fact("rows of a step", "\(recipe.batchSize)"),
@@ -68,7 +69,8 @@ struct DemoOutcome {
         DemoReport.Gate(
           name: "Forget-gate layer f", role: .readOut, keep: rows(of: layer, width: layer.shape[2])),
         DemoReport.Gate(
-          name: "Forget gate in the memory, k", role: .memory, keep: rows(of: memory, width: memory.shape[2])),
+          name: "Forget gate in the memory, k", role: .memory,
+          keep: rows(of: memory, width: memory.shape[2])),
       ]
     }
     return example

@@ -10,6 +10,14 @@ extension Recipe {
     case everyFifth = "every-fifth"
     /// The last 360: `Digits.lastRowsSplit()`, with fewer hands in both parts.
     case lastRows = "last-rows"
+
+    /// All rows to learn from, and those for the test.
+    public func load() -> (train: Dataset, test: Dataset) {
+      switch self {
+      case .everyFifth: Digits.split()
+      case .lastRows: Digits.lastRowsSplit()
+      }
+    }
   }
 
   /// What is fitted, what serves choices, and what is met once, at the end.
@@ -20,20 +28,17 @@ extension Recipe {
     public var validation: Dataset
     /// The rows for the end.
     public var test: Dataset
-    /// `train` and `validation` together, for a training that nothing is chosen by any more.
-    public var all: Dataset
   }
 
   /// The data of the digits; every eighth of the rows to learn from is for validation.
   ///
   /// *Cost*: a millisecond.
   public static func digits(_ split: Split) -> Parts {
-    let (train, test) = split == .everyFifth ? Digits.split() : Digits.lastRowsSplit()
+    let (train, test) = split.load()
     let rows = 0..<train.count
     return Parts(
       train: train[rows: rows.filter { $0 % 8 != 7 }], validation: train[rows: rows.filter { $0 % 8 == 7 }],
-      test: test,
-      all: train)
+      test: test)
   }
 
   /// The data of MNIST; the last 5,000 training images are for validation.
@@ -50,7 +55,7 @@ extension Recipe {
         expected: "more than 5000, the last 5000 for validation",
         found: "\(train.count)")
     }
-    return Parts(train: train[0..<kept], validation: train[kept..<train.count], test: test, all: train)
+    return Parts(train: train[0..<kept], validation: train[kept..<train.count], test: test)
   }
 
   /// The test part of the data that a word of a command line names: `digits`, or a folder with MNIST's files.

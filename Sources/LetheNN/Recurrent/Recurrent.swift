@@ -65,7 +65,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   public var outputs: RecurrentOutputs
   /// Chances of zeroing, in training.
   public var dropout: RecurrentDropout
-  /// The width of y_t = tanh(W [h_t, x_t] + b), in place of h_t as output; `nil`: none.
+  /// The width of y_t = tanh(W [h_t, x_t] + b), in place of h_t as output; `nil`: none. Its x_t is the input before
+  /// input dropout.
   public var headSize: Int?
 
   struct Weights: Sendable {

@@ -10,6 +10,7 @@
 #include "layout.h"
 #include "recurrent.h"
 #include "pointwise.h"
+#include "losses.h"
 
 #define LETHE_PASTE2(a, b) a##b
 #define LETHE_PASTE(a, b) LETHE_PASTE2(a, b)
@@ -32,13 +33,13 @@ const lethe_kernels LETHE_PASTE(lethe_table_, LETHE_ISA) = {
     .unary_backward = unary_backward,
     .binary = binary,
     .binary_scalar = binary_scalar,
-    .multiply_add = multiply_add,
     .column_sums = column_sums,
     .sum = sum,
     .sum_squares = sum_squares,
     .all_finite = all_finite,
     .softmax = softmax,
     .cross_entropy = cross_entropy,
+    .elementwise_loss = elementwise_loss,
     .layer_norm = layer_norm,
     .layer_norm_backward = layer_norm_backward,
     .max_pool = max_pool,

@@ -82,9 +82,6 @@ static void binary(lethe_binary f, float *y, const float *a, const float *b, int
 static void binary_scalar(lethe_binary f, float *y, const float *a, float b, int64_t n) {
   LETHE_EACH(i, n) v_store_n(y + i, binary_of(f, v_load_n(a + i, n - i), v_set(b)), n - i);
 }
-static void multiply_add(float *y, const float *a, float b, int64_t n) {
-  LETHE_EACH(i, n) v_store_n(y + i, v_fma(v_load_n(a + i, n - i), v_set(b), v_load_n(y + i, n - i)), n - i);
-}
 
 static void column_sums(float *sums, const float *x, int64_t rows, int64_t columns, int64_t column0,
                         int64_t column1) {
@@ -126,58 +123,6 @@ static bool all_finite(const float *x, int64_t n) {
   vf bad = v_set(0);
   LETHE_EACH(i, n) { vf v = v_load_n(x + i, n - i); bad = bad + (v - v); }
   return v_total(bad) == 0;
-}
-
-// ---- softmax and cross-entropy, a row at a time ---------------------------------------------------------
-
-LETHE_AI float row_max(const float *x, int64_t n) {
-  float most = x[0];
-  vf m = v_set(x[0]);
-  int64_t i = 0;
-  for (; i + 16 <= n; i += 16) { vf v = v_load(x + i); m = v_select((vi)(v > m), v, m); }
-  for (int l = 0; l < 16; l++) if (m[l] > most) most = m[l];
-  for (; i < n; i++) if (x[i] > most) most = x[i];
-  return most;
-}
-// y = exp(x - most); returns the sum.
-LETHE_AI float row_exp(float *y, const float *x, float most, int64_t n) {
-  vf s = v_set(0);
-  LETHE_EACH(i, n) {
-    vf e = v_exp(v_load_n(x + i, n - i) - most);
-    if (n - i < 16) for (int64_t l = n - i; l < 16; l++) e[l] = 0;
-    v_store_n(y + i, e, n - i);
-    s = s + e;
-  }
-  return v_total(s);
-}
-
-static void softmax(float *y, const float *x, int64_t rows, int64_t columns) {
-  for (int64_t r = 0; r < rows; r++, x += columns, y += columns) {
-    float total = row_exp(y, x, row_max(x, columns), columns);
-    LETHE_EACH(i, columns) v_store_n(y + i, v_load_n(y + i, columns - i) / total, columns - i);
-  }
-}
-
-static void cross_entropy(float *losses, float *dx, const float *x, const int32_t *labels, int64_t rows,
-                          int64_t columns) {
-  for (int64_t r = 0; r < rows; r++, x += columns) {
-    float most = row_max(x, columns), own = x[labels[r]], total;
-    if (dx) {
-      float *d = dx + r * columns;
-      total = row_exp(d, x, most, columns);
-      LETHE_EACH(i, columns) v_store_n(d + i, v_load_n(d + i, columns - i) / total, columns - i);
-      d[labels[r]] -= 1;
-    } else {
-      vf s = v_set(0);
-      LETHE_EACH(i, columns) {
-        vf e = v_exp(v_load_n(x + i, columns - i) - most);
-        if (columns - i < 16) for (int64_t l = columns - i; l < 16; l++) e[l] = 0;
-        s = s + e;
-      }
-      total = v_total(s);
-    }
-    losses[r] = v_log(v_set(total))[0] - (own - most);
-  }
 }
 
 // ---- layer normalisation --------------------------------------------------------------------------------

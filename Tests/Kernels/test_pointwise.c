@@ -31,16 +31,6 @@ static void binary_case(lethe_binary f, int64_t n) {
   release();
 }
 
-static void multiply_add_case(int64_t n) {
-  label("multiply_add of %lld", (long long)n);
-  float *a = input(n), *start = input(n), *y = copy_of(start, n), *want = input(n), b = -0.7f;
-  for (int64_t i = 0; i < n; i++) want[i] = fmaf(a[i], b, start[i]);
-  kernels->multiply_add(y, a, b, n);
-  equal_bits("result", y, want, n);
-  same("result", y, n);
-  release();
-}
-
 static void column_sums_case(int64_t rows, int64_t columns) {
   label("column_sums of %lld x %lld", (long long)rows, (long long)columns);
   float *x = input(rows * columns), *start = input(columns);
@@ -93,7 +83,6 @@ void test_pointwise(void) {
   seed(41);
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     for (int f = 0; f <= LETHE_DIV; f++) binary_case((lethe_binary)f, sizes[i]);
-    multiply_add_case(sizes[i]);
     reductions(sizes[i]);
   }
   static const int64_t columns[] = {1, 15, 16, 17, 63, 64, 65, 130, 200};

@@ -1,4 +1,4 @@
-// Softmax, cross-entropy, layer normalisation and max pooling.
+// Softmax, losses, layer normalisation and max pooling.
 #include <math.h>
 #include <string.h>
 
@@ -14,6 +14,7 @@ static void softmax_double(double *y, const float *x, int64_t n) {
 static void softmax_case(int64_t rows, int64_t columns, float scale) {
   label("softmax %lld x %lld, numbers up to %g", (long long)rows, (long long)columns, (double)scale);
   int64_t n = rows * columns;
+  float part = 0.3f;
   float *x = input(n), *y = output(n), *losses = output(rows), *lonely = output(rows), *dx = output(n);
   int32_t *labels = bytes((size_t)rows * sizeof(int32_t));
   for (int64_t i = 0; i < n; i++) x[i] *= scale;
@@ -29,17 +30,17 @@ static void softmax_case(int64_t rows, int64_t columns, float scale) {
     for (int64_t i = 1; i < columns; i++) most = fmax(most, (double)row[i]);
     for (int64_t i = 0; i < columns; i++) total += exp((double)row[i] - most);
     want_losses[r] = log(total) - ((double)row[labels[r]] - most);
-    for (int64_t i = 0; i < columns; i++) want_dx[r * columns + i] = want[r * columns + i] - (i == labels[r]);
+    for (int64_t i = 0; i < columns; i++) want_dx[r * columns + i] = (want[r * columns + i] - (i == labels[r])) * (double)part;
   }
   kernels->softmax(y, x, rows, columns);
-  kernels->cross_entropy(losses, dx, x, labels, rows, columns);
-  kernels->cross_entropy(lonely, NULL, x, labels, rows, columns);
+  kernels->cross_entropy(losses, dx, x, labels, part, rows, columns);
+  kernels->cross_entropy(lonely, NULL, x, labels, part, rows, columns);
   near("softmax", y, want, 1e-6, n);
   near("losses", losses, want_losses, 1e-6, rows);
   near("dx", dx, want_dx, 1e-6, n);
   equal_bits("losses without gradients", lonely, losses, rows);
   float *over = copy_of(x, n), *again = output(rows);
-  kernels->cross_entropy(again, over, over, labels, rows, columns);
+  kernels->cross_entropy(again, over, over, labels, part, rows, columns);
   equal_bits("dx over x", over, dx, n);
   equal_bits("losses with dx over x", again, losses, rows);
   same("softmax", y, n);
@@ -49,6 +50,48 @@ static void softmax_case(int64_t rows, int64_t columns, float scale) {
   float *one = output(columns);
   kernels->softmax(one, x + (rows - 1) * columns, 1, columns);
   equal_bits("last row alone", one, y + (rows - 1) * columns, columns);
+  release();
+}
+
+static void loss_case(lethe_loss f, int64_t n, float scale) {
+  label("loss %d of %lld, numbers up to %g", (int)f, (long long)n, (double)scale);
+  float *x = input(n), *t = input(n), *dx = output(n), *over, delta = 0.7f, part = 0.3f;
+  double *want = doubles(n), sum = 0, size = 0;
+  for (int64_t i = 0; i < n; i++) {
+    x[i] *= scale;
+    if (f == LETHE_LOSS_BINARY) t[i] = i % 3 == 2 ? 0.5f * t[i] + 0.5f : (float)(i % 3);
+    double v = (double)x[i], u = (double)t[i], d = v - u, loss, slope;
+    if (f == LETHE_LOSS_SQUARED) loss = d * d, slope = 2 * d;
+    else if (f == LETHE_LOSS_HUBER) {
+      bool near_zero = fabs(d) <= (double)delta;
+      loss = near_zero ? d * d / 2 : (double)delta * (fabs(d) - (double)delta / 2);
+      slope = near_zero ? d : copysign((double)delta, d);
+    } else loss = fmax(v, 0) - v * u + log1p(exp(-fabs(v))), slope = 1 / (1 + exp(-v)) - u;
+    want[i] = slope * (double)part;
+    sum += loss;
+    size += fabs(loss) + fabs(v * u);
+  }
+  double got = kernels->elementwise_loss(f, dx, x, t, delta, part, n);
+  double alone = kernels->elementwise_loss(f, NULL, x, t, delta, part, n);
+  over = copy_of(x, n);
+  double again = kernels->elementwise_loss(f, over, over, t, delta, part, n);
+  // A lane of a block of 4,096 adds up to 256 numbers.
+  check(fabs(got - sum) <= size * 280 * 0x1p-24, "is %.17g, not %.17g", got, sum);
+  check(memcmp(&got, &alone, sizeof got) == 0 && memcmp(&got, &again, sizeof got) == 0, "depends on dx");
+  near("dx", dx, want, 1e-6, n);
+  equal_bits("dx over x", over, dx, n);
+  same_bytes("loss", &got, sizeof got);
+  same("dx", dx, n);
+  release();
+}
+
+// What is not a number stays one, in the loss and in its own slope alone.
+static void strange_losses(lethe_loss f) {
+  label("loss %d of NaN", (int)f);
+  float *x = input(21), *t = input(21), *dx = output(21);
+  x[18] = NAN;
+  check(isnan(kernels->elementwise_loss(f, dx, x, t, 0.7f, 1, 21)), "the loss is a number");
+  for (int64_t i = 0; i < 21; i++) check(isnan(dx[i]) == (i == 18), "slope %lld is %g", (long long)i, (double)dx[i]);
   release();
 }
 
@@ -164,4 +207,10 @@ void test_rows(void) {
       pool_case(1, 9, 5, channels, size, true);
     }
   pool_case(1, 17, 16, 3, 16, false);
+  static const int64_t sizes[] = {0, 1, 15, 16, 17, 4095, 4096, 4097, 9000};
+  for (int f = 0; f <= LETHE_LOSS_BINARY; f++) {
+    for (int i = 0; i < 9; i++) loss_case((lethe_loss)f, sizes[i], 1);
+    loss_case((lethe_loss)f, 333, 30);
+    strange_losses((lethe_loss)f);
+  }
 }

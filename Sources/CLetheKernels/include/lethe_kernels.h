@@ -111,6 +111,9 @@ typedef enum lethe_unary {
 
 typedef enum lethe_binary { LETHE_ADD = 0, LETHE_SUB, LETHE_MUL, LETHE_DIV } lethe_binary;
 
+// With d = x - t: d^2; Huber's, linear beyond `delta`; and the cross-entropy of a yes-or-no target t with logit x.
+typedef enum lethe_loss { LETHE_LOSS_SQUARED = 0, LETHE_LOSS_HUBER, LETHE_LOSS_BINARY } lethe_loss;
+
 typedef struct lethe_adam {
   float rate, beta1, beta2, epsilon, correction1, correction2, decay, decoupled_decay;
 } lethe_adam;
@@ -163,7 +166,6 @@ typedef struct lethe_kernels {
                          int64_t n);
   void (*binary)(lethe_binary f, float *y, const float *a, const float *b, int64_t n);  // y may be a or b
   void (*binary_scalar)(lethe_binary f, float *y, const float *a, float b, int64_t n);
-  void (*multiply_add)(float *y, const float *a, float b, int64_t n);  // y += a * b
   // sums[c] += sum over rows of x[row * columns + c], rows ascending
   void (*column_sums)(float *sums, const float *x, int64_t rows, int64_t columns, int64_t column0, int64_t column1);
   double (*sum)(const float *x, int64_t n);
@@ -171,9 +173,12 @@ typedef struct lethe_kernels {
   bool (*all_finite)(const float *x, int64_t n);
 
   void (*softmax)(float *y, const float *x, int64_t rows, int64_t columns);
-  // losses[row] = -log softmax(x)[label]; dx = softmax - onehot (dx may be NULL or x)
-  void (*cross_entropy)(float *losses, float *_Nullable dx, const float *x, const int32_t *labels, int64_t rows,
-                        int64_t columns);
+  // losses[row] = -log softmax(x)[label]; dx = (softmax - onehot) * scale (dx may be NULL or x)
+  void (*cross_entropy)(float *losses, float *_Nullable dx, const float *x, const int32_t *labels, float scale,
+                        int64_t rows, int64_t columns);
+  // The sum of the losses of n outputs x with targets t; dx = slope * scale (dx may be NULL or x).
+  double (*elementwise_loss)(lethe_loss f, float *_Nullable dx, const float *x, const float *t, float delta,
+                             float scale, int64_t n);
   void (*layer_norm)(float *y, float *mean, float *inverse, const float *x, const float *weight, const float *bias,
                      float epsilon, int64_t rows, int64_t columns);
   // dweight and dbias are added to, rows ascending

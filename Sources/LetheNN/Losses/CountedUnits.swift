@@ -53,36 +53,7 @@ struct CountedUnits {
   var divisor: Double { Double(max(count, 1)) }
 }
 
-/// The mean over counted scalars of a function of output and target.
-///
-/// `f` takes the place, the output and the target of one scalar and gives the loss and its slope in the
-/// output. The sum is a chain of doubles in the order of the scalars.
-@inline(__always)
-func elementwiseLoss(
-  _ name: String, _ x: Variable, _ targets: Tensor, _ f: (Int, Float, Float) -> (loss: Float, slope: Float)
-) -> Variable {
-  let expected = x.shape
-  require(
-    targets.shape == expected || targets.shape + [1] == expected || targets.shape == expected + [1],
-    "\(name): expected targets of the output's shape \(expected), got \(targets.shape)")
-  let output = x.tensor
-  let counted = CountedUnits(x, unit: 1, in: name)
-  var slopes = Tensor(zeros: expected)
-  var sum = 0.0
-  slopes.withUnsafeMutableBuffer { slope in
-    output.withUnsafeBuffer { x in
-      targets.withUnsafeBuffer { t in
-        for range in counted.ranges {
-          for i in range {
-            let result = f(i, x[i], t[i])
-            sum += Double(result.loss)
-            slope[i] = result.slope
-          }
-        }
-      }
-    }
-  }
-  let scale = Float(1 / counted.divisor)
-  let saved = slopes
-  return .operation(name, [x], Tensor(Float(sum / counted.divisor))) { [saved * ($0.scalar * scale)] }
+extension Tensor {
+  /// A loss's gradient times that of the loss itself, which is nearly always 1.
+  func scaled(by gradient: Tensor) -> Tensor { gradient.scalar == 1 ? self : self * gradient.scalar }
 }

@@ -23,6 +23,7 @@ public func crossEntropy(_ logits: Variable, _ labels: [Int32]) -> Variable {
   let counted = CountedUnits(logits, unit: classes, in: name)
   checkLabels(labels, counted, classes: classes, in: name)
   let x = logits.tensor
+  let scale = Float(1 / counted.divisor)
   let losses = counted.isWhole ? Tensor.uninitialized([rows]) : Tensor(zeros: [rows])
   var slopes: Tensor?
   if logits.isRecorded { slopes = counted.isWhole ? .uninitialized(x.shape) : Tensor(zeros: x.shape) }
@@ -32,15 +33,12 @@ public func crossEntropy(_ logits: Variable, _ labels: [Int32]) -> Variable {
       guard let label = labels.baseAddress else { return }
       let at = part.lowerBound * classes
       kernels.cross_entropy(
-        losses.pointer + part.lowerBound, slope.map { $0 + at }, x.pointer + at, label + part.lowerBound,
+        losses.pointer + part.lowerBound, slope.map { $0 + at }, x.pointer + at, label + part.lowerBound, scale,
         Int64(part.count), Int64(classes))
     }
   }
-  let scale = Float(1 / counted.divisor)
   let saved = slopes
-  return .operation(name, [logits], Tensor(Float(losses.sum / counted.divisor))) { gradient in
-    [saved.map { $0 * (gradient.scalar * scale) }]
-  }
+  return .operation(name, [logits], Tensor(Float(losses.sum / counted.divisor))) { [saved?.scaled(by: $0)] }
 }
 
 /// The mean cross-entropy of target probabilities (one-hot rows, or soft ones), from logits.
@@ -65,7 +63,7 @@ public func crossEntropy(_ logits: Variable, _ targets: Tensor) -> Variable {
   // A row's loss for its largest logit is log Σ e^(x − max), exactly.
   let best = x.argmax.map(Int32.init)
   let logSums = Tensor.uninitialized([rows])
-  kernels.cross_entropy(logSums.pointer, nil, x.pointer, best, Int64(rows), Int64(classes))
+  kernels.cross_entropy(logSums.pointer, nil, x.pointer, best, 1, Int64(rows), Int64(classes))
   var slopes = x.softmax
   var sum = 0.0
   slopes.withUnsafeMutableBuffer { slope in

@@ -11,7 +11,7 @@ import LetheCore
 /// *Gradient*: 2 (x − t) / count.
 /// - Precondition: the shapes fit.
 public func meanSquaredError(_ output: Variable, _ targets: Tensor) -> Variable {
-  elementwiseLoss("meanSquaredError", output, targets) { _, x, t in ((x - t) * (x - t), 2 * (x - t)) }
+  elementwiseLoss("meanSquaredError", LETHE_LOSS_SQUARED, output, targets)
 }
 
 /// The mean of a function that is quadratic near 0 and linear beyond `delta`, so that outliers pull less.
@@ -23,11 +23,7 @@ public func meanSquaredError(_ output: Variable, _ targets: Tensor) -> Variable 
 /// - Precondition: the shapes fit, δ > 0.
 public func huber(_ output: Variable, _ targets: Tensor, delta: Float = 1) -> Variable {
   require(delta > 0, "huber: expected a delta above 0, got \(delta)")
-  return elementwiseLoss("huber", output, targets) { _, x, t in
-    let d = x - t, size = abs(d)
-    return size <= delta
-      ? (0.5 * d * d, d) : (delta * (size - 0.5 * delta), d < 0 ? -delta : d > 0 ? delta : d)
-  }
+  return elementwiseLoss("huber", LETHE_LOSS_HUBER, output, targets, delta: delta)
 }
 
 /// The mean cross-entropy of yes-or-no targets, from logits.
@@ -38,24 +34,42 @@ public func huber(_ output: Variable, _ targets: Tensor, delta: Float = 1) -> Va
 /// *Gradient*: (σ(x) − t) / count.
 /// - Precondition: the shapes fit.
 public func binaryCrossEntropy(_ logits: Variable, _ targets: Tensor) -> Variable {
-  let x = logits.tensor
-  let sigma = x.applying(LETHE_SIGMOID)
-  let small = Tensor(shape: x.shape) { to in
-    x.withUnsafeBuffer { from in
-      for i in from.indices { to[i] = -abs(from[i]) }
+  elementwiseLoss("binaryCrossEntropy", LETHE_LOSS_BINARY, logits, targets)
+}
+
+/// The mean over counted scalars. Each part of 65,536 gives its sum, and the sums meet in order, so that threads change
+/// no bit; the gradient is made in the same pass.
+private func elementwiseLoss(
+  _ name: String, _ loss: lethe_loss, _ x: Variable, _ targets: Tensor, delta: Float = 0
+) -> Variable {
+  let expected = x.shape
+  require(
+    targets.shape == expected || targets.shape + [1] == expected || targets.shape == expected + [1],
+    "\(name): expected targets of the output's shape \(expected), got \(targets.shape)")
+  let output = x.tensor
+  let counted = CountedUnits(x, unit: 1, in: name)
+  let scale = Float(1 / counted.divisor)
+  var slopes: Tensor?
+  if x.isRecorded { slopes = counted.isWhole ? .uninitialized(expected) : Tensor(zeros: expected) }
+  let slope = slopes?.pointer
+  let part = 1 << 16
+  let parts = counted.ranges.flatMap { range in
+    stride(from: range.lowerBound, to: range.upperBound, by: part).map {
+      $0..<min($0 + part, range.upperBound)
     }
-  }.applying(LETHE_EXP)
-  let logs = small.combined(LETHE_ADD, 1).applying(LETHE_LOG)
-  return sigma.withUnsafeBuffer { sigma in
-    small.withUnsafeBuffer { small in
-      logs.withUnsafeBuffer { logs in
-        elementwiseLoss("binaryCrossEntropy", logits, targets) { i, x, t in
-          // log(1 + z), good for small z too: log(u) z / (u − 1), where u is 1 + z rounded (Kahan).
-          let z = small[i], u = 1 + z
-          let logTerm = u == 1 ? z : logs[i] * (z / (u - 1))
-          return (max(x, 0) - x * t + logTerm, sigma[i] - t)
-        }
+  }
+  var sums = [Double](repeating: 0, count: parts.count)
+  sums.withUnsafeMutableBufferPointer { sums in
+    let sums = sums.baseAddress
+    Parallel.split(parts.count, grain: max(1, part * parts.count / max(counted.count, 1))) { own in
+      for i in own {
+        let at = parts[i].lowerBound
+        sums?[i] = kernels.elementwise_loss(
+          loss, slope.map { $0 + at }, output.pointer + at, targets.pointer + at, delta, scale,
+          Int64(parts[i].count))
       }
     }
   }
+  let saved = slopes
+  return .operation(name, [x], Tensor(Float(sums.reduce(0, +) / counted.divisor))) { [saved?.scaled(by: $0)] }
 }

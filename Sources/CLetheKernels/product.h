@@ -7,15 +7,20 @@ enum {
   LEFT_CHUNK = 1 << 16,  // floats of the left operand that stay in L2 while the panels pass
 };
 
+// The panels of n blocks, and the first block of one of them.
+LETHE_AI int64_t panel_count(int64_t blocks, int64_t panel) { return (blocks + panel - 1) / panel; }
+LETHE_AI int64_t panel_start(int64_t blocks, int64_t panel, int64_t i) { return blocks * i / panel_count(blocks, panel); }
+
 // One tile of rows of one panel, k range given by `left` and `w`; `first` says that init is to be read.
 LETHE_AI void product_tile(const lethe_product *p, tile_args *t, int64_t row, int64_t m, int64_t block, int64_t vecs,
                            bool first) {
-  int64_t column = block * 16;
-  ptrdiff_t at = row * p->out_row + block / p->group * p->out_group + block % p->group * 16;
+  int64_t column = block * 16, width = p->left.row_width;
+  ptrdiff_t at = block / p->group * p->out_group + block % p->group * 16;
+  at += p->out_row_block ? row / width * p->out_row_block + row % width * p->out_row : row * p->out_row;
   ptrdiff_t vec = p->group == 1 ? p->out_group : 16;
   const float *init = zeros_row;
   ptrdiff_t init_row = 0, init_vec = 0;
-  if (!first) { init = p->out + at; init_row = p->out_row; init_vec = vec; }
+  if (!first || p->initial == p->out) { init = p->out + at; init_row = p->out_row; init_vec = vec; }
   else if (p->initial) {
     init = p->initial + (p->initial_row * row + block / p->group * p->initial_group + block % p->group * 16);
     init_row = p->initial_row; init_vec = p->group == 1 ? p->initial_group : 16;
@@ -50,11 +55,11 @@ static void product(const lethe_product *p, int64_t row0, int64_t row1, int64_t 
     for (int64_t r0 = row0; r0 < row1; r0 += rows) {
       int64_t r1 = r0 + rows < row1 ? r0 + rows : row1;
       for (int64_t n = panel0; n < panel1; n++) {
-        int64_t block = n * panel, vecs = blocks - block < panel ? blocks - block : panel;
+        int64_t block = panel_start(blocks, panel, n), vecs = panel_start(blocks, panel, n + 1) - block;
         tile_args t = {.left = p->left};
         if (cut) t.left.k_last = k_all - k < k_step ? k_all - k : k_step;
         t.w_k = p->right.w_k ? p->right.w_k : vecs * 16;
-        t.w = p->right.w + n * p->right.w_panel + k * t.w_k;
+        t.w = p->right.w + block / panel * p->right.w_panel + block % panel * (p->right.w_panel / panel) + k * t.w_k;
         int64_t most = tile_rows(vecs), m;
         for (int64_t r = r0; r < r1; r += m) {
           int64_t in = r % width, left = r1 - r < width - in ? r1 - r : width - in;
@@ -100,7 +105,7 @@ static void pack(float *dst, const float *src, ptrdiff_t src_k, ptrdiff_t src_c,
                  int64_t panel, int64_t panel0, int64_t panel1) {
   int64_t blocks = (columns + 15) / 16;
   for (int64_t n = panel0; n < panel1; n++) {
-    int64_t block0 = n * panel, vecs = blocks - block0 < panel ? blocks - block0 : panel;
+    int64_t block0 = panel_start(blocks, panel, n), vecs = panel_start(blocks, panel, n + 1) - block0;
     for (int64_t v = 0; v < vecs; v++) {
       int64_t c0 = (block0 + v) * 16, valid = columns - c0 < 16 ? columns - c0 : 16;
       pack_block(dst + block0 * 16 * k + v * 16, vecs * 16, src + c0 * src_c, src_k, src_c, k, valid);
@@ -108,8 +113,8 @@ static void pack(float *dst, const float *src, ptrdiff_t src_k, ptrdiff_t src_c,
   }
 }
 
-static void pack_gates(float *dst, const float *src, const lethe_gates *g) {
-  for (int64_t j = 0; j * 16 < g->units; j++)
+static void pack_gates(float *dst, const float *src, const lethe_gates *g, int64_t first, int64_t last) {
+  for (int64_t j = first; j < last; j++)
     for (int64_t s = 0; s < g->slots; s++) {
       int64_t valid = g->units - j * 16 < 16 ? g->units - j * 16 : 16;
       pack_block(dst + (j * g->k * g->slots + s) * 16, g->slots * 16,
@@ -117,10 +122,10 @@ static void pack_gates(float *dst, const float *src, const lethe_gates *g) {
     }
 }
 
-static void pack_gates_transposed(float *dst, const float *src, const lethe_gates *g) {
+static void pack_gates_transposed(float *dst, const float *src, const lethe_gates *g, int64_t first, int64_t last) {
   int64_t blocks = (g->k + 15) / 16, units = (g->units + 15) / 16, rows = units * g->slots * 16;
-  for (int64_t block0 = 0; block0 < blocks; block0 += 4) {
-    int64_t vecs = blocks - block0 < 4 ? blocks - block0 : 4;
+  for (int64_t n = first; n < last; n++) {
+    int64_t block0 = panel_start(blocks, 4, n), vecs = panel_start(blocks, 4, n + 1) - block0;
     float *to = dst + block0 * 16 * rows;
     for (int64_t j = 0; j < units; j++)
       for (int64_t s = 0; s < g->slots; s++)
@@ -135,8 +140,8 @@ static void pack_gates_transposed(float *dst, const float *src, const lethe_gate
   }
 }
 
-static void unpack_gates(float *dst, const float *src, const lethe_gates *g) {
-  for (int64_t j = 0; j * 16 < g->units; j++)
+static void unpack_gates(float *dst, const float *src, const lethe_gates *g, int64_t first, int64_t last) {
+  for (int64_t j = first; j < last; j++)
     for (int64_t s = 0; s < g->slots; s++) {
       int64_t valid = g->units - j * 16 < 16 ? g->units - j * 16 : 16, i = 0;
       const float *from = src + (j * g->k * g->slots + s) * 16;

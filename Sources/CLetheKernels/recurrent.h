@@ -134,8 +134,9 @@ LETHE_AI void forward_phase(const lethe_recurrent *r, lethe_cell cell, int phase
   ptrdiff_t left_row = phase == 0 ? 16 : s.slots * 16;
   tile_args args = {.left = {.a_row = left_row, .a_k = 1, .a_block = phase == 0 ? r->state_block : r->gates_block,
                              .k_width = 16, .k_blocks = blocks, .k_last = H - 16 * (blocks - 1)}};
-  for (int64_t j = 0; j < blocks; j += panel) {
-    int64_t units = blocks - j < panel ? blocks - j : panel, vecs = gated ? s.gates : units;
+  for (int64_t n = 0; n < panel_count(blocks, panel); n++) {
+    int64_t j = panel_start(blocks, panel, n), units = panel_start(blocks, panel, n + 1) - j;
+    int64_t vecs = gated ? s.gates : units;
     args.w_k = vecs * 16;
     const float *panel_w = w + j * H * 16 * (gated ? s.gates : 1);
     int64_t most = tile_rows(vecs), m;
@@ -261,8 +262,8 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
   tile_args args = {.left = {.a_row = s.slots * 16, .a_k = 1, .a_block = r->gates_block, .k_width = k,
                              .k_blocks = blocks, .k_last = k},
                     .init = zeros_row, .out = through, .out_row = 64, .out_vec = 16};
-  for (int64_t j = 0; j < blocks; j += 4) {
-    int64_t units = blocks - j < 4 ? blocks - j : 4, most = tile_rows(units), m;
+  for (int64_t q = 0; q < panel_count(blocks, 4); q++) {
+    int64_t j = panel_start(blocks, 4, q), units = panel_start(blocks, 4, q + 1) - j, most = tile_rows(units), m;
     args.w_k = units * 16;
     for (int64_t b = b0; b < fed; b += m) {
       m = tile_height(fed - b, most);
@@ -281,8 +282,8 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
   }
   if (cell != LETHE_CELL_GRU_BEFORE || t < 0) return;
   args.left.k_width = args.left.k_last = 16;
-  for (int64_t j = 0; j < blocks; j += 4) {
-    int64_t units = blocks - j < 4 ? blocks - j : 4, most = tile_rows(units), m;
+  for (int64_t q = 0; q < panel_count(blocks, 4); q++) {
+    int64_t j = panel_start(blocks, 4, q), units = panel_start(blocks, 4, q + 1) - j, most = tile_rows(units), m;
     args.w_k = units * 16;
     for (int64_t b = b0; b < end; b += m) {
       m = tile_height(end - b, most);
@@ -303,16 +304,18 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
   }
 }
 
-LETHE_AI void backward_steps(const lethe_recurrent *r, lethe_cell cell, int64_t b0, int64_t b1) {
-  for (int64_t t = r->steps - 1; t >= -1; t--) backward_step(r, cell, t, b0, b1);
+LETHE_AI void backward_steps(const lethe_recurrent *r, lethe_cell cell, int64_t t0, int64_t t1, int64_t b0,
+                             int64_t b1) {
+  for (int64_t t = t1 - 1; t >= t0; t--) backward_step(r, cell, t, b0, b1);
+  if (t0 == 0) backward_step(r, cell, -1, b0, b1);
 }
 
-static void backward(const lethe_recurrent *r, int64_t b0, int64_t b1) {
+static void backward(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1) {
   switch (r->cell) {
-    case LETHE_CELL_RNN_TANH: backward_steps(r, LETHE_CELL_RNN_TANH, b0, b1); break;
-    case LETHE_CELL_RNN_RELU: backward_steps(r, LETHE_CELL_RNN_RELU, b0, b1); break;
-    case LETHE_CELL_LSTM: backward_steps(r, LETHE_CELL_LSTM, b0, b1); break;
-    case LETHE_CELL_GRU_AFTER: backward_steps(r, LETHE_CELL_GRU_AFTER, b0, b1); break;
-    case LETHE_CELL_GRU_BEFORE: backward_steps(r, LETHE_CELL_GRU_BEFORE, b0, b1); break;
+    case LETHE_CELL_RNN_TANH: backward_steps(r, LETHE_CELL_RNN_TANH, t0, t1, b0, b1); break;
+    case LETHE_CELL_RNN_RELU: backward_steps(r, LETHE_CELL_RNN_RELU, t0, t1, b0, b1); break;
+    case LETHE_CELL_LSTM: backward_steps(r, LETHE_CELL_LSTM, t0, t1, b0, b1); break;
+    case LETHE_CELL_GRU_AFTER: backward_steps(r, LETHE_CELL_GRU_AFTER, t0, t1, b0, b1); break;
+    case LETHE_CELL_GRU_BEFORE: backward_steps(r, LETHE_CELL_GRU_BEFORE, t0, t1, b0, b1); break;
   }
 }

@@ -22,6 +22,9 @@ typedef struct {
     float *out = t->out;                                                                                 \
     const ptrdiff_t out_row = t->out_row, out_vec = t->out_vec;                                          \
     const ptrdiff_t w_k = t->w_k, a_row = t->left.a_row, a_k = t->left.a_k;                              \
+    /* The next tile's rows, and the weights sixteen rows ahead: what the hardware does not foresee. */  \
+    _Pragma("unroll") for (int m = 0; m < M; m++) _Pragma("unroll") for (int v = 0; v < V; v++)          \
+        __builtin_prefetch(out + (M + m) * out_row + v * out_vec, 1, 3);                                 \
     for (int64_t q = 0; q < t->left.k_blocks; q++) {                                                     \
       /* A pointer for every three rows: offsets 0, 1 and 2 rows are addressing modes, so no chain of adds. */ \
       const float *a[(M + 2) / 3];                                                                       \
@@ -29,6 +32,7 @@ typedef struct {
           a[g] = t->left.a + q * t->left.a_block + 3 * g * a_row;                                        \
       int64_t n = q == t->left.k_blocks - 1 ? t->left.k_last : t->left.k_width;                          \
       for (int64_t k = 0; k < n; k++, w += w_k) {                                                        \
+        _Pragma("unroll") for (int v = 0; v < V; v++) __builtin_prefetch(w + 16 * w_k + v * 16, 0, 3);   \
         vf b[V];                                                                                         \
         _Pragma("unroll") for (int v = 0; v < V; v++) b[v] = v_load(w + v * 16);                         \
         _Pragma("unroll") for (int m = 0; m < M; m++) {                                                  \

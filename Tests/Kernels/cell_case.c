@@ -130,14 +130,14 @@ static void pack_weights(const layer *l, lethe_recurrent *r) {
   lethe_gates g = hidden_gates(l), candidate = {.units = n, .k = n, .slots = 1, .order = {2}};
   float *w = output(blocks * n * g.slots * 16), *t = output(blocks * 16 * blocks * g.slots * 16);
   if (g.slots == 1) kernels->pack(w, l->u, 1, n, n, n, 4, 0, (blocks + 3) / 4);
-  else kernels->pack_gates(w, l->u, &g);
-  kernels->pack_gates_transposed(t, l->u, &g);
+  else kernels->pack_gates(w, l->u, &g, 0, blocks);
+  kernels->pack_gates_transposed(t, l->u, &g, 0, (blocks + 3) / 4);
   r->w_hidden = w;
   r->w_hidden_t = t;
   if (l->cell == LETHE_CELL_GRU_BEFORE) {
     float *cw = output(blocks * n * 16), *ct = output(blocks * 16 * blocks * 16);
     kernels->pack(cw, l->u + 2 * n * n, 1, n, n, n, 4, 0, (blocks + 3) / 4);
-    kernels->pack_gates_transposed(ct, l->u, &candidate);
+    kernels->pack_gates_transposed(ct, l->u, &candidate, 0, (blocks + 3) / 4);
     r->w_candidate = cw;
     r->w_candidate_t = ct;
   }
@@ -217,7 +217,7 @@ static void gradient_of(const lethe_gates *g, const layer *l, const pass *p, let
                                .w_panel = p->r.gates_block, .w_k = slots * 16},
                      .out = columns, .out_row = g->slots * 16, .out_group = n * g->slots * 16, .group = g->slots};
   kernels->product(&q, 0, n, 0, blocks);
-  kernels->unpack_gates(dw, columns, g);
+  kernels->unpack_gates(dw, columns, g, 0, blocks);
 }
 
 float *weight_gradient(const layer *l, const pass *p) {

@@ -29,16 +29,22 @@ typedef struct {
 
 typedef enum { WHOLE, BY_ROWS, BY_STEPS, BY_BOTH, WITH_COPIES, WAYS } way;
 
-static void go_forward(const layer *l, const pass *p, way w) {
+// Steps cut into twos, or rows into two shares, or both.
+static void go(const layer *l, const pass *p, way w, bool forward) {
   int64_t cut = next_below(l->batch + 1);
   int64_t chunk = w == BY_STEPS || w == BY_BOTH ? 2 : l->steps > 0 ? l->steps : 1;
-  for (int64_t t = 0; t < l->steps; t += chunk) {
-    int64_t end = smaller(t + chunk, l->steps);
-    if (w == BY_ROWS || w == BY_BOTH) {
-      kernels->forward(&p->r, t, end, cut, l->batch);
-      kernels->forward(&p->r, t, end, 0, cut);
-    } else {
-      kernels->forward(&p->r, t, end, 0, l->batch);
+  int64_t chunks = (l->steps + chunk - 1) / chunk;
+  if (!forward && chunks == 0) kernels->backward(&p->r, 0, 0, 0, l->batch);
+  for (int64_t i = 0; i < chunks; i++) {
+    int64_t t = (forward ? i : chunks - 1 - i) * chunk, end = smaller(t + chunk, l->steps);
+    for (int part = 0; part < 2; part++) {
+      int64_t b0 = part == 0 ? cut : 0, b1 = part == 0 ? l->batch : cut;
+      if (w != BY_ROWS && w != BY_BOTH) {
+        if (part == 1) break;
+        b0 = 0;
+      }
+      if (forward) kernels->forward(&p->r, t, end, b0, b1);
+      else kernels->backward(&p->r, t, end, b0, b1);
     }
   }
 }
@@ -47,7 +53,7 @@ static results run(const layer *l, way w) {
   pass p = prepare(l, w == WITH_COPIES);
   int64_t n = l->units, slots = twin_slots(l->cell);
   results a = {0};
-  go_forward(l, &p, w);
+  go(l, &p, w, true);
   a.h = plain("h", p.r.h_out, p.r.state_block, l->rows, 1, n);
   if (l->cell == LETHE_CELL_LSTM) a.c = plain("c", p.r.c_out, p.r.state_block, l->rows, 1, n);
   a.gates = output(l->rows * slots * n);
@@ -55,13 +61,7 @@ static results run(const layer *l, way w) {
     for (int64_t s = 0; s < slots; s++)
       for (int64_t u = 0; u < n; u++)
         a.gates[(row * slots + s) * n + u] = at(p.r.gates, p.r.gates_block, slots, row, s, u);
-  if (w == BY_ROWS || w == BY_BOTH) {
-    int64_t cut = next_below(l->batch + 1);
-    kernels->backward(&p.r, cut, l->batch);
-    kernels->backward(&p.r, 0, cut);
-  } else {
-    kernels->backward(&p.r, 0, l->batch);
-  }
+  go(l, &p, w, false);
   a.gradients = plain("gate gradients", p.r.gates, p.r.gates_block, l->rows, slots, n);
   a.dcarry = plain("dcarry", p.r.dcarry, l->batch * 16, l->batch, 1, n);
   a.dh0 = plain("dh0", p.r.dh0, l->batch * 16, l->batch, 1, n);
@@ -143,7 +143,7 @@ static void against_twin(const layer *l, const results *a) {
 static void without_gates(const layer *l, const results *a) {
   pass p = prepare(l, false);
   p.r.keep_gates = false;
-  go_forward(l, &p, BY_STEPS);
+  go(l, &p, BY_STEPS, true);
   equal_bits("h without kept gates", plain("h", p.r.h_out, p.r.state_block, l->rows, 1, l->units), a->h,
              l->rows * l->units);
 }

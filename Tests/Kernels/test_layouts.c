@@ -19,7 +19,7 @@ static void pack_case(int64_t k, int64_t columns, int64_t panel, int order) {
   float *to = want;
   for (int64_t n = 0; n < panels; n++)
     for (int64_t i = 0; i < k; i++)
-      for (int64_t b = n * panel; b < smaller(blocks, (n + 1) * panel); b++)
+      for (int64_t b = blocks * n / panels; b < blocks * (n + 1) / panels; b++)
         for (int64_t c = b * 16; c < b * 16 + 16; c++) *to++ = c < columns ? src[i * src_k + c * src_c] : 0;
   kernels->pack(got, src, src_k, src_c, k, columns, panel, 0, panels);
   for (int64_t n = panels - 1; n >= 0; n--) kernels->pack(parts, src, src_k, src_c, k, columns, panel, n, n + 1);
@@ -43,7 +43,9 @@ static void gates_case(int64_t units, int64_t k, int64_t file_gates, const int8_
           int64_t unit = j * 16 + l;
           want[((j * k + i) * slots + s) * 16 + l] = unit < units ? src[(order[s] * units + unit) * k + i] : 0;
         }
-  kernels->pack_gates(packed, src, &g);
+  int64_t cut = next_below(blocks + 1);
+  kernels->pack_gates(packed, src, &g, cut, blocks);
+  kernels->pack_gates(packed, src, &g, 0, cut);
   equal_bits("pack_gates", packed, want, size);
   same("pack_gates", packed, size);
 
@@ -51,7 +53,8 @@ static void gates_case(int64_t units, int64_t k, int64_t file_gates, const int8_
   for (int64_t j = 0; j < size; j++)
     if (want[j] == 0) packed[j] = 77;
   float *back = output(file_gates * units * k);
-  kernels->unpack_gates(back, packed, &g);
+  kernels->unpack_gates(back, packed, &g, cut, blocks);
+  kernels->unpack_gates(back, packed, &g, 0, cut);
   for (int64_t gate = 0; gate < file_gates; gate++) {
     bool is_there = false;
     for (int64_t s = 0; s < slots; s++) is_there |= order[s] == gate;
@@ -60,15 +63,15 @@ static void gates_case(int64_t units, int64_t k, int64_t file_gates, const int8_
     else check(is_unwritten(at, units * k), "unpack_gates wrote gate %lld, which is not in its order", (long long)gate);
   }
 
-  int64_t rows = blocks * slots * 16, k_blocks = blocks_of(k);
+  int64_t rows = blocks * slots * 16, k_blocks = blocks_of(k), panels = (k_blocks + 3) / 4;
   float *turned = output(k_blocks * 16 * rows), *expected = output(k_blocks * 16 * rows), *to = expected;
-  for (int64_t first = 0; first < k_blocks; first += 4)
+  for (int64_t n = 0; n < panels; n++)
     for (int64_t row = 0; row < rows; row++)
-      for (int64_t c = first * 16; c < smaller(k_blocks, first + 4) * 16; c++) {
+      for (int64_t c = k_blocks * n / panels * 16; c < k_blocks * (n + 1) / panels * 16; c++) {
         int64_t unit = row / (slots * 16) * 16 + row % 16, s = row / 16 % slots;
         *to++ = c < k && unit < units ? src[(order[s] * units + unit) * k + c] : 0;
       }
-  kernels->pack_gates_transposed(turned, src, &g);
+  for (int64_t n = panels - 1; n >= 0; n--) kernels->pack_gates_transposed(turned, src, &g, n, n + 1);
   equal_bits("pack_gates_transposed", turned, expected, k_blocks * 16 * rows);
   same("pack_gates_transposed", turned, k_blocks * 16 * rows);
   release();

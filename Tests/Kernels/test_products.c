@@ -59,22 +59,31 @@ static lethe_panels lay_right(int64_t panel, const float *matrix, int64_t k, int
 typedef enum { DENSE, DENSE_WIDE, BY_BLOCK, BY_PANEL, OUT_KINDS } out_kind;
 typedef enum { NO_INITIAL, BIAS, APART, ACCUMULATED, INITIAL_KINDS } initial_kind;
 
-// Where column c of row r of a result lies.
+// Where column c of row r lies, by strides of rows and groups of blocks.
 static int64_t place(const lethe_product *p, ptrdiff_t row, ptrdiff_t group, int64_t r, int64_t c) {
   return r * row + c / 16 / p->group * group + c / 16 % p->group * 16 + c % 16;
 }
+// The same for the result.
+static int64_t result_place(const lethe_product *p, int64_t r, int64_t c) {
+  if (!p->out_row_block) return place(p, p->out_row, p->out_group, r, c);
+  return r / 16 * p->out_row_block + place(p, p->out_row, p->out_group, r % 16, c);
+}
 
+// The floats of a result. Rows that come in groups go out in groups, three rows apart.
 static int64_t lay_out(lethe_product *p, out_kind kind, int64_t rows) {
   int64_t columns = p->right.columns, blocks = blocks_of(columns), panel = p->right.panel;
+  int64_t gaps = p->left.row_width ? (rows - 1) / 16 * 3 : 0;
   p->dense = kind == DENSE || kind == DENSE_WIDE;
   p->group = kind == BY_PANEL ? panel : 1;
   if (p->dense) {
     p->out_row = kind == DENSE ? columns : columns + 7;
     p->out_group = 16;
-    return (rows - 1) * p->out_row + columns;
+    if (gaps) p->out_row_block = 19 * p->out_row;
+    return (rows + gaps - 1) * p->out_row + columns;
   }
   p->out_row = p->group * 16;
-  p->out_group = p->group * 16 * rows;
+  p->out_group = p->group * 16 * (rows + gaps);
+  if (gaps) p->out_row_block = 19 * p->out_row;
   return (blocks + p->group - 1) / p->group * p->out_group;
 }
 
@@ -103,6 +112,9 @@ static void case_of(int64_t rows, int64_t k, int64_t columns, left_kind left, in
   label("rows %lld k %lld columns %lld left %d panel %lld out %d initial %d", (long long)rows, (long long)k,
         (long long)columns, left, (long long)panel, out, initial);
   if (panel == 0) columns = blocks_of(columns) * 16;
+  // Panels that are groups of the result must be whole.
+  int64_t group = panel ? panel : 4;
+  if (out == BY_PANEL) columns += (group - blocks_of(columns) % group) % group * 16;
   float *a = input(rows * k), *b = input(k * columns), *start = input(rows * columns);
   for (int64_t i = 0; i < rows * columns; i++)
     start[i] = initial == NO_INITIAL ? 0 : initial == BIAS ? start[i % columns] : start[i];
@@ -134,11 +146,9 @@ static void case_of(int64_t rows, int64_t k, int64_t columns, left_kind left, in
     }
     if (initial == ACCUMULATED) {
       p.initial = y;
-      p.initial_row = p.out_row;
-      p.initial_group = p.out_group;
       for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < (whole_blocks ? blocks_of(columns) * 16 : columns); c++)
-          y[place(&p, p.out_row, p.out_group, r, c)] = c < columns ? start[r * columns + c] : 0;
+          y[result_place(&p, r, c)] = c < columns ? start[r * columns + c] : 0;
     }
     if (way == 0) {
       kernels->product(&p, 0, rows, 0, panels);
@@ -156,21 +166,24 @@ static void case_of(int64_t rows, int64_t k, int64_t columns, left_kind left, in
   equal_bits("panel by panel", results[2], results[0], size);
   same("result", results[0], size);
   if (!is_oracle) { release(); return; }
+  if (p.dense && p.out_row_block)
+    for (int64_t r = 16; r < rows; r += 16)
+      check(is_unwritten(results[0] + result_place(&p, r, 0) - 3 * p.out_row, 3 * p.out_row), "wrote between groups");
 
   float *dense = output(rows * columns);
   bool in_bounds = true;
   for (int64_t r = 0; r < rows; r++) {
     for (int64_t c = 0; c < columns; c++) {
-      float y = results[0][place(&p, p.out_row, p.out_group, r, c)];
+      float y = results[0][result_place(&p, r, c)];
       dense[r * columns + c] = y;
       in_bounds &= fabs((double)y - exact[r * columns + c]) <= bound[r * columns + c];
     }
     if (out == DENSE_WIDE && r + 1 < rows)
-      check(is_unwritten(results[0] + r * p.out_row + columns, 7), "wrote past the last column of row %lld",
+      check(is_unwritten(results[0] + result_place(&p, r, 0) + columns, 7), "wrote past the last column of row %lld",
             (long long)r);
     if (whole_blocks)
       for (int64_t c = columns; c < blocks_of(columns) * 16; c++)
-        in_bounds &= results[0][place(&p, p.out_row, p.out_group, r, c)] == 0;
+        in_bounds &= results[0][result_place(&p, r, c)] == 0;
   }
   equal_bits("chain of fused multiply-adds", dense, chain, rows * columns);
   check(in_bounds, "further from the double product than rounding explains");

@@ -30,8 +30,9 @@ typedef struct lethe_operand {
   ptrdiff_t row_block;
 } lethe_operand;
 
-// Right operand: columns in panels of `panel` blocks of 16; panel p starts at w + p * w_panel, and w_k floats lie
-// between two k (0: the panel is packed, [k][its blocks][16], the last one perhaps narrower).
+// Right operand: columns in panels of at most `panel` blocks of 16, cut evenly: of n blocks in p panels, panel i holds
+// blocks [n i / p, n (i + 1) / p). Block b starts at w + b * w_panel / panel, and w_k floats lie between two k (0: panels
+// are packed, [k][its blocks][16]).
 typedef struct lethe_panels {
   const float *_Null_unspecified w;
   int64_t columns, panel;
@@ -39,8 +40,9 @@ typedef struct lethe_panels {
 } lethe_panels;
 
 // out(row, column) = initial(row, column) + sum over k of left(row, k) * right(k, column), k ascending.
-// Column c of row r is out[r * out_row + (c / 16) / group * out_group + (c / 16) % group * 16 + c % 16];
-// initial likewise with its own strides (NULL: zeros; initial_row 0: one row for all; may equal out with equal strides).
+// Column c of row r is out[r * out_row + (c / 16) / group * out_group + (c / 16) % group * 16 + c % 16]; where left rows
+// come in groups of row_width and out_row_block is not 0, r * out_row is r / row_width * out_row_block + r % row_width *
+// out_row. initial has its own strides (NULL: zeros; initial_row 0: one row for all), unless it is out itself.
 // `dense` says that columns past the last must not be touched (row-major results); otherwise whole blocks are
 // written. Rows [row0, row1) and panels [panel0, panel1) only.
 typedef struct lethe_product {
@@ -49,7 +51,7 @@ typedef struct lethe_product {
   const float *_Nullable initial;
   ptrdiff_t initial_row, initial_group;
   float *_Null_unspecified out;
-  ptrdiff_t out_row, out_group;
+  ptrdiff_t out_row, out_row_block, out_group;
   int64_t group;
   bool dense;
 } lethe_product;
@@ -139,14 +141,14 @@ typedef struct lethe_kernels {
   void (*pack)(float *dst, const float *src, ptrdiff_t src_k, ptrdiff_t src_c, int64_t k, int64_t columns,
                int64_t panel, int64_t panel0, int64_t panel1);
   // Gate matrices. src is [.][units][k] row-major: the row of gate g, unit u is g * units + u. Gate slot s takes the
-  // source's gate order[s].
+  // source's gate order[s]. Blocks of units, or panels, [first, last) only.
   // dst [block][k][slots][16]: what a step multiplies the state or the input with.
-  void (*pack_gates)(float *dst, const float *src, const lethe_gates *g);
-  // dst panels of 4 blocks of the `k` columns, its k running over [block][slots][16], padded units zero: what gate
-  // gradients are multiplied with.
-  void (*pack_gates_transposed)(float *dst, const float *src, const lethe_gates *g);
+  void (*pack_gates)(float *dst, const float *src, const lethe_gates *g, int64_t first, int64_t last);
+  // dst panels of at most 4 blocks of the `k` columns, its k running over [block][slots][16], padded units zero: what
+  // gate gradients are multiplied with.
+  void (*pack_gates_transposed)(float *dst, const float *src, const lethe_gates *g, int64_t first, int64_t last);
   // dst as src above from src as dst above: the inverse of pack_gates, for weight gradients.
-  void (*unpack_gates)(float *dst, const float *src, const lethe_gates *g);
+  void (*unpack_gates)(float *dst, const float *src, const lethe_gates *g, int64_t first, int64_t last);
 
   // dst[block][row][16] = row map[row] of src [.][columns], zero past the last column; blocks dst_block floats apart.
   void (*gather_blocks)(float *dst, ptrdiff_t dst_block, const float *src, const int32_t *map, int64_t columns,
@@ -157,8 +159,8 @@ typedef struct lethe_kernels {
 
   // Batch rows [b0, b1) of steps [t0, t1). Different rows never meet, so threads split the batch.
   void (*forward)(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1);
-  // All steps, last to first, and the initial state.
-  void (*backward)(const lethe_recurrent *r, int64_t b0, int64_t b1);
+  // The same steps, last to first, after those that follow them; with step 0 also the initial state.
+  void (*backward)(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1);
 
   void (*unary)(lethe_unary f, float *y, const float *x, float slope, float offset, int64_t n);  // y may be x
   // dx = dy * f'(x), from y = f(x) (from x where f is log); dx may be dy

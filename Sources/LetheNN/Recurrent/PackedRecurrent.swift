@@ -59,8 +59,10 @@ final class PackedRecurrent: Sendable {
       // One gate: panels of four blocks of units instead of one block's gates.
       kernels.pack(storage.pointer, weight, 1, k, Int64(k), Int64(units), 4, 0, Int64((blocks + 3) / 4))
     } else {
-      var gates = matrix
-      kernels.pack_gates(storage.pointer, weight, &gates)
+      Parallel.split(blocks, grain: packingGrain(k * Int(matrix.slots) * 16)) { part in
+        var gates = matrix
+        kernels.pack_gates(storage.pointer, weight, &gates, Int64(part.lowerBound), Int64(part.upperBound))
+      }
     }
     return storage
   }
@@ -74,9 +76,9 @@ final class PackedRecurrent: Sendable {
     arguments.b_hidden = hiddenBias.map { UnsafePointer($0.pointer) }
   }
 
-  /// gates = W x + b for block-major inputs [block][rows][16].
+  /// gates = W x + b for block-major inputs [block][row][16], blocks `block` floats apart.
   func projection(
-    of x: UnsafePointer<Float>, rows: Int, into gates: UnsafeMutablePointer<Float>, gatesBlock: Int
+    of x: UnsafePointer<Float>, block: Int, into gates: UnsafeMutablePointer<Float>, gatesBlock: Int
   ) -> lethe_product {
     let count = description.inputOrder.count, columns = (inputs + 15) / 16
     let panel = count == 1 ? 4 : count
@@ -84,7 +86,7 @@ final class PackedRecurrent: Sendable {
     product.left.a = x
     product.left.a_row = 16
     product.left.a_k = 1
-    product.left.a_block = rows * 16
+    product.left.a_block = block
     product.left.k_width = 16
     product.left.k_blocks = Int64(columns)
     product.left.k_last = Int64(inputs - 16 * (columns - 1))
@@ -102,7 +104,23 @@ final class PackedRecurrent: Sendable {
   }
 }
 
+/// The least blocks worth a thread's while, each of so many floats.
+func packingGrain(_ floats: Int) -> Int { max(1, (1 << 17) / max(floats, 1)) }
+
 extension lethe_product {
+  /// The product of the rows of a run, where left and out are given for row 0.
+  func over(_ run: SequenceLayout.Run) -> lethe_product {
+    var product = self
+    product.left.a += run.first * left.a_row
+    product.out += run.first * out_row
+    if run.count > 1 {
+      product.left.row_width = Int64(run.width)
+      product.left.row_block = run.apart * left.a_row
+      product.out_row_block = run.apart * out_row
+    }
+    return product
+  }
+
   /// The number of panels of the right operand.
   var panelCount: Int64 { ((right.columns + 15) / 16 + right.panel - 1) / right.panel }
 }

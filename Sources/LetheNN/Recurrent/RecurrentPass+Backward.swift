@@ -12,31 +12,63 @@ extension RecurrentPass {
     _ work: Work, weights: Weights, hidden: Tensor?, cell: Tensor?, outputs: Tensor?, outputGate: Tensor?,
     wantsInput: Bool
   ) -> InputGradients {
-    let dOutputs = outputs.map { layout.gathered($0, columns: units) }
-    let dOutputGate = outputGate.map { layout.gathered($0, columns: units) }
+    // Weight gradients sum a chunk's rows in order, last chunk first: chunks may depend on shapes and lengths only.
+    let chunks = layout.chunks(rows: 256)
+    let most = chunks.map { layout.rows(of: $0).count }.max() ?? 0
+    let (inputBlocks, chunkBlock) = ((inputs + 15) / 16, most * 16)
+    func rowsOfChunk(_ isWanted: Bool, _ blocks: Int) -> Storage? {
+      isWanted ? Storage(count: blocks * chunkBlock) : nil
+    }
+    let x = Storage(count: inputBlocks * chunkBlock)
+    let dOutputs = rowsOfChunk(outputs != nil, blocks), dGate = rowsOfChunk(outputGate != nil, blocks)
+    let dxRows = rowsOfChunk(wantsInput, inputBlocks)
+    let dx = wantsInput ? layout.scattered(columns: inputs) : nil
     let dFinal = packed(hidden), carry = packed(cell), dInitial = Storage(count: blocks * batch * 16)
     let hiddenPanels = packTransposed(weights.hidden.tensor, hiddenMatrix)
-    let candidatePanels = packCandidateTransposed(weights.hidden.tensor)
+    let candidatePanels = description.candidate.map {
+      packTransposed(weights.hidden.tensor, description.matrix([$0], units: units, k: units))
+    }
+    let inputPanels = wantsInput ? packTransposed(weights.input.tensor, inputMatrix) : nil
+    var sums = WeightSums(self)
+    let shares = shares
 
-    withArguments(work, gateRows: rows) { arguments in
+    withArguments(work) { arguments in
       arguments.w_hidden_t = UnsafePointer(hiddenPanels.pointer)
       arguments.w_candidate_t = candidatePanels.map { UnsafePointer($0.pointer) }
-      arguments.dh_out = dOutputs.map { UnsafePointer($0.pointer) }
-      arguments.dh_out_block = rows * 16
-      arguments.d_output_gate = dOutputGate.map { UnsafePointer($0.pointer) }
+      arguments.dh_out_block = chunkBlock
       arguments.dh_final = UnsafePointer(dFinal.pointer)
       arguments.dcarry = carry.pointer
       arguments.dh0 = dInitial.pointer
-      let current = arguments
-      eachShare { share in
-        var a = current
-        kernels.backward(&a, Int64(share.lowerBound), Int64(share.upperBound))
+      let whole = arguments
+      for steps in chunks.isEmpty ? [0..<0] : chunks.reversed() {
+        let rows = layout.rows(of: steps), first = rows.lowerBound
+        Parallel.run(shares.count) { index in
+          let share = shares[index], runs = layout.runs(steps, share)
+          var own = whole
+          for (gradient, target, argument) in [
+            (outputs, dOutputs, \lethe_recurrent.dh_out), (outputGate, dGate, \lethe_recurrent.d_output_gate),
+          ] {
+            guard let gradient, let target else { continue }
+            layout.gather(gradient, columns: units, runs, into: target.pointer - first * 16, block: chunkBlock)
+            own[keyPath: argument] = UnsafePointer(target.pointer - first * 16)
+          }
+          layout.gather(work.input, columns: inputs, runs, into: x.pointer - first * 16, block: chunkBlock)
+          kernels.backward(
+            &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
+            Int64(share.upperBound))
+          if let dx, let dxRows, let inputPanels {
+            let at = dxRows.pointer - first * 16
+            multiply(
+              inputGradient(inputPanels, into: at, block: chunkBlock, gates: own.gates), runs, width: inputs,
+              isAlone: shares.count == 1)
+            layout.scatter(at, block: chunkBlock, runs, into: dx, columns: inputs)
+          }
+        }
+        sums.add(rows, x: x, chunkBlock: chunkBlock, work, in: self)
       }
     }
-    withExtendedLifetime((dOutputs, dOutputGate, dFinal, hiddenPanels, candidatePanels)) {}
-
-    let dx = wantsInput ? inputGradient(work, weights.input.tensor) : nil
-    let (dInput, dHidden, dInputBias, dHiddenBias) = weightGradients(work)
+    withExtendedLifetime((dOutputs, dGate, dFinal, hiddenPanels, candidatePanels, inputPanels, x)) {}
+    let (dInput, dHidden, dInputBias, dHiddenBias) = sums.gradients(in: self)
     return InputGradients(
       parts: [dx, dInput, dHidden, dInputBias, dHiddenBias],
       initialHidden: layout.unpackState(dInitial.pointer, units: units, block: batch * 16),
@@ -44,133 +76,39 @@ extension RecurrentPass {
         ? layout.unpackState(carry.pointer, units: units, block: batch * 16) : nil)
   }
 
-  /// dx = dG Wᵀ.
-  private func inputGradient(_ work: Work, _ weight: Tensor) -> Tensor {
-    let gates = description.inputOrder.count
-    let panels = packTransposed(weight, inputMatrix)
-    let columns = (inputs + 15) / 16
-    let result = Storage(count: columns * rows * 16)
+  /// dx = dG W, row 0 at `target`.
+  private func inputGradient(
+    _ panels: Storage, into target: UnsafeMutablePointer<Float>, block: Int,
+    gates: UnsafeMutablePointer<Float>
+  ) -> lethe_product {
+    let count = description.inputOrder.count
     var product = lethe_product()
-    product.left.a = UnsafePointer(work.gates.pointer)
+    product.left.a = UnsafePointer(gates)
     product.left.a_row = slots * 16
     product.left.a_k = 1
     product.left.a_block = rows * slots * 16
-    product.left.k_width = Int64(gates * 16)
+    product.left.k_width = Int64(count * 16)
     product.left.k_blocks = Int64(blocks)
-    product.left.k_last = Int64(gates * 16)
+    product.left.k_last = Int64(count * 16)
     product.right.w = UnsafePointer(panels.pointer)
     product.right.columns = Int64(inputs)
     product.right.panel = 4
-    product.right.w_panel = 64 * blocks * gates * 16
-    product.out = result.pointer
+    product.right.w_panel = 64 * blocks * count * 16
+    product.out = target
     product.out_row = 16
-    product.out_group = rows * 16
+    product.out_group = block
     product.group = 1
-    let fixed = product
-    Parallel.split(rows, grain: grain(inputs)) { range in
-      var p = fixed
-      kernels.product(&p, Int64(range.lowerBound), Int64(range.upperBound), 0, p.panelCount)
-    }
-    withExtendedLifetime(panels) {}
-    return layout.scattered(result.pointer, block: rows * 16, columns: inputs)
-  }
-
-  /// dW = dGᵀ x, dU = dGᵀ h', and the sums of dG: each a chain over the rows in order.
-  private func weightGradients(_ work: Work) -> (Tensor, Tensor, Tensor, Tensor) {
-    let gateCount = description.gates.count
-    let dInput = Tensor.uninitialized([gateCount * units, inputs])
-    let dHidden = Tensor.uninitialized([gateCount * units, units])
-    let stateBlock = copies ? rows * 16 : (rows + batch) * 16
-    let input = transposedRows(work.input.pointer, block: rows * 16)
-    let hidden = transposedRows(work.hidden.pointer, block: stateBlock)
-    gradient(of: inputMatrix, left: input, first: 0, work, into: dInput)
-    gradient(of: hiddenMatrix, left: hidden, first: description.hiddenFirst, work, into: dHidden)
-    if let candidate = description.candidate {
-      // The candidate saw r ⊙ h', which the forward pass left in the last slot.
-      var left = hidden
-      left.a = UnsafePointer(work.gates.pointer + (slots - 1) * 16)
-      left.a_k = slots * 16
-      left.row_block = rows * slots * 16
-      gradient(
-        of: description.matrix([candidate], units: units, k: units), left: left, first: 0, work, into: dHidden
-      )
-    }
-
-    var sums = [Float](repeating: 0, count: blocks * slots * 16)
-    sums.withUnsafeMutableBufferPointer { to in
-      guard let to = to.baseAddress else { return }
-      Parallel.split(blocks, grain: max(1, (1 << 15) / max(rows, 1))) { range in
-        for j in range {
-          kernels.column_sums(
-            to + j * slots * 16, work.gates.pointer + j * rows * slots * 16, Int64(rows), Int64(slots * 16),
-            0,
-            Int64(slots * 16))
-        }
-      }
-    }
-    func bias(_ slotOf: (Int) -> Int) -> Tensor {
-      Tensor(shape: [gateCount * units]) { to in
-        for gate in 0..<gateCount {
-          let slot = slotOf(gate)
-          for unit in 0..<units {
-            to[gate * units + unit] = sums[(unit / 16 * slots + slot) * 16 + unit % 16]
-          }
-        }
-      }
-    }
-    let inputSlot = { (gate: Int) in description.inputOrder.firstIndex(of: gate) ?? 0 }
-    let dInputBias = bias(inputSlot)
-    let dHiddenBias = description.keepsHiddenBias ? bias { description.hiddenFirst + $0 } : dInputBias
-    return (dInput, dHidden, dInputBias, dHiddenBias)
-  }
-
-  /// One weight gradient, from packed panels back to the rows of a file.
-  private func gradient(
-    of matrix: lethe_gates, left: lethe_operand, first: Int, _ work: Work, into target: Tensor
-  ) {
-    let k = Int(matrix.k), count = Int(matrix.slots)
-    let panels = Storage(count: blocks * k * count * 16)
-    var product = lethe_product()
-    product.left = left
-    product.right.w = UnsafePointer(work.gates.pointer + first * 16)
-    product.right.columns = Int64(blocks * count * 16)
-    product.right.panel = Int64(count)
-    product.right.w_panel = rows * slots * 16
-    product.right.w_k = slots * 16
-    product.out = panels.pointer
-    product.out_row = count * 16
-    product.out_group = k * count * 16
-    product.group = Int64(count)
-    let fixed = product
-    Parallel.split(blocks, grain: max(1, (1 << 18) / max(rows * k * count * 16, 1)), perThread: 2) { range in
-      var p = fixed
-      kernels.product(&p, 0, Int64(k), Int64(range.lowerBound), Int64(range.upperBound))
-    }
-    var gates = matrix
-    kernels.unpack_gates(target.pointer, panels.pointer, &gates)
-  }
-
-  private func transposedRows(_ start: UnsafePointer<Float>, block: Int) -> lethe_operand {
-    var left = lethe_operand()
-    left.a = start
-    left.a_row = 1
-    left.a_k = 16
-    left.k_width = Int64(rows)
-    left.k_blocks = 1
-    left.k_last = Int64(rows)
-    left.row_width = 16
-    left.row_block = block
-    return left
+    return product
   }
 
   private func packTransposed(_ weight: Tensor, _ matrix: lethe_gates) -> Storage {
-    let storage = Storage(count: (Int(matrix.k) + 15) / 16 * 16 * blocks * Int(matrix.slots) * 16)
-    var gates = matrix
-    kernels.pack_gates_transposed(storage.pointer, weight.pointer, &gates)
+    let columns = (Int(matrix.k) + 15) / 16, rows = blocks * Int(matrix.slots) * 16
+    let storage = Storage(count: columns * 16 * rows)
+    Parallel.split((columns + 3) / 4, grain: packingGrain(64 * rows)) { part in
+      var gates = matrix
+      kernels.pack_gates_transposed(
+        storage.pointer, weight.pointer, &gates, Int64(part.lowerBound), Int64(part.upperBound))
+    }
     return storage
-  }
-
-  private func packCandidateTransposed(_ weight: Tensor) -> Storage? {
-    description.candidate.map { packTransposed(weight, description.matrix([$0], units: units, k: units)) }
   }
 }

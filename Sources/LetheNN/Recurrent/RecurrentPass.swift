@@ -3,9 +3,10 @@ import LetheCore
 
 /// One layer in one direction: the whole of a recurrent computation between two pieces of ordinary algebra.
 ///
-/// On the tape it is a single node. Forward: one large product for all inputs, then the fused time loop. Backward: the
-/// fused loop in reverse, which turns gate values into gate gradients where they lie, then one large product
-/// each for the input, the weights and the recurrent weights.
+/// On the tape it is a single node. Time runs in chunks whose gates stay in cache. Forward: the product of a chunk's
+/// inputs, then its steps in the fused loop. Backward, last chunk first: the fused loop in reverse, which turns gate
+/// values into gate gradients where they lie, then the products for the input and for the weights. Threads share the
+/// batch's rows; no two meet inside a chunk.
 struct RecurrentPass {
   let description: CellDescription
   let layout: SequenceLayout
@@ -46,8 +47,8 @@ struct RecurrentPass {
 
   // Everything a pass holds in memory; the backward pass finds here what the forward pass left.
   final class Work {
-    var input: Storage
-    var gates: Storage
+    let input: Tensor
+    var gates: Storage?  // all gate values, for a backward pass
     var hidden: Storage  // h_in and h_out in one (no copies), or h_in
     var hiddenOut: Storage?
     var hiddenKept: Storage?  // h_prev, with a mask
@@ -56,9 +57,8 @@ struct RecurrentPass {
     var initialHidden: Storage?
     var initialCell: Storage?
     var mask: Storage?
-    init(input: Storage, gates: Storage, hidden: Storage) {
+    init(input: Tensor, hidden: Storage) {
       self.input = input
-      self.gates = gates
       self.hidden = hidden
     }
   }
@@ -71,7 +71,9 @@ struct RecurrentPass {
     let states = [initialHidden, initialCell].compactMap { $0 }
     let recorded = (parts + states).contains(where: \.isRecorded)
     let keeps = recorded || wantsOutputGate || wantsGates
-    let work = forward(x.tensor, weights: weights, initialHidden?.tensor, initialCell?.tensor, keeps: keeps)
+    let steps = wantsOutputs ? layout.scattered(columns: units) : nil
+    let work = forward(
+      x.tensor, weights: weights, initialHidden?.tensor, initialCell?.tensor, keeps: keeps, outputs: steps)
     let (state, hiddenOut, cellOut) = statePointers(work)
 
     var outputs: [Tensor] = []
@@ -80,7 +82,7 @@ struct RecurrentPass {
     if let cellOut {
       outputs.append(layout.finalState(cellOut, units: units, block: state, initial: initialCell?.tensor))
     }
-    if wantsOutputs { outputs.append(layout.scattered(hiddenOut, block: state, columns: units)) }
+    if let steps { outputs.append(steps) }
     if wantsOutputGate { outputs.append(values(ofSlot: 3, work)) }
     // Read now: a backward pass turns gate values into gradients where they lie.
     var gates: [String: Tensor] = [:]
@@ -115,84 +117,27 @@ struct RecurrentPass {
     return result
   }
 
-  // MARK: Forward
-
-  private func forward(
-    _ x: Tensor, weights: Weights, _ initialHidden: Tensor?, _ initialCell: Tensor?, keeps: Bool
-  ) -> Work {
-    // What is not kept for a backward pass needs room for a few steps at a time only, which then stay in cache.
-    let stepRows = max(batch, 1)
-    let chunk =
-      keeps ? max(layout.steps, 1) : max(1, min(layout.steps, (1 << 19) / (stepRows * blocks * slots * 16)))
-    let gateRows = keeps ? rows : min(rows, chunk * stepRows)
-    let stateRows = copies ? rows : rows + batch
-    let work = Work(
-      input: layout.gathered(x, columns: inputs), gates: Storage(count: blocks * gateRows * slots * 16),
-      hidden: Storage(count: blocks * stateRows * 16))
-    if description.hasCellState { work.cell = Storage(count: blocks * stateRows * 16) }
-    if copies {
-      work.hiddenOut = Storage(count: blocks * rows * 16)
-      work.initialHidden = packed(initialHidden)
-      if description.hasCellState {
-        work.cellOut = Storage(count: blocks * rows * 16)
-        work.initialCell = packed(initialCell)
-      }
-      if let hiddenMask {
-        work.mask = packed(hiddenMask)
-        work.hiddenKept = Storage(count: blocks * rows * 16)
-      }
-    } else {
-      layout.packState(initialHidden, units: units, into: work.hidden.pointer, block: stateRows * 16)
-      if let cell = work.cell {
-        layout.packState(initialCell, units: units, into: cell.pointer, block: stateRows * 16)
-      }
-    }
-
-    let packed = PackedRecurrent(
-      description, input: weights.input.tensor, hidden: weights.hidden.tensor,
-      inputBias: weights.inputBias.tensor,
-      hiddenBias: weights.hiddenBias.tensor)
-    require(
-      packed.inputs == inputs && packed.units == units,
-      "\(description.name): \(packed.units) units over \(packed.inputs) inputs cannot run as \(units) over \(inputs)"
-    )
-    withArguments(work, gateRows: gateRows) { arguments in
-      packed.fill(&arguments)
-      arguments.keep_gates = keeps
-      let gates = work.gates.pointer
-      for t0 in stride(from: 0, to: layout.steps, by: chunk) {
-        let t1 = min(t0 + chunk, layout.steps)
-        let first = Int(layout.firstRow[t0]), last = Int(layout.firstRow[t1])
-        arguments.gates = gates - first * slots * 16
-        let projection = packed.projection(
-          of: work.input.pointer, rows: rows, into: arguments.gates, gatesBlock: gateRows * slots * 16)
-        Parallel.split(last - first, grain: grain(inputs)) { range in
-          var p = projection
-          kernels.product(
-            &p, Int64(first + range.lowerBound), Int64(first + range.upperBound), 0, p.panelCount)
-        }
-        let current = arguments
-        eachShare { share in
-          var a = current
-          kernels.forward(&a, Int64(t0), Int64(t1), Int64(share.lowerBound), Int64(share.upperBound))
-        }
-      }
-    }
-    withExtendedLifetime(packed) {}
-    return work
-  }
-
   // MARK: Layouts
 
-  func grain(_ width: Int) -> Int { max(6, (1 << 18) / max(width * blocks * slots * 16, 1)) }
-
-  func eachShare(_ body: (Range<Int>) -> Void) {
-    let work = rows * units * units * slots
-    let shares = work < 1 << 20 ? [0..<batch] : layout.shares(max(1, min(Parallel.threads, batch)))
-    Parallel.run(shares.count) { body(shares[$0]) }
+  /// Shares of the batch for the threads; one where there is little to do.
+  var shares: [Range<Int>] {
+    rows * units * units * slots < 1 << 20
+      ? [0..<batch] : layout.shares(max(1, min(Parallel.threads, batch)))
   }
 
-  private func statePointers(_ work: Work) -> (
+  /// The product of a share's rows. A batch that cannot be split leaves its long products to all threads.
+  func multiply(_ product: lethe_product, _ runs: [SequenceLayout.Run], width: Int, isAlone: Bool) {
+    for run in runs {
+      let own = product.over(run)
+      let grain = isAlone ? max(6, (1 << 18) / max(width * blocks * slots * 16, 1)) : run.rows
+      Parallel.split(run.rows, grain: grain) { part in
+        var p = own
+        kernels.product(&p, Int64(part.lowerBound), Int64(part.upperBound), 0, p.panelCount)
+      }
+    }
+  }
+
+  func statePointers(_ work: Work) -> (
     block: Int, hidden: UnsafePointer<Float>, cell: UnsafePointer<Float>?
   ) {
     if copies {
@@ -205,7 +150,7 @@ struct RecurrentPass {
     )
   }
 
-  func withArguments(_ work: Work, gateRows: Int, _ body: (inout lethe_recurrent) -> Void) {
+  func withArguments(_ work: Work, _ body: (inout lethe_recurrent) -> Void) {
     layout.firstRow.withUnsafeBufferPointer { firstRow in
       (layout.resets ?? []).withUnsafeBufferPointer { resets in
         guard let firstRow = firstRow.baseAddress else { return }
@@ -218,8 +163,8 @@ struct RecurrentPass {
         a.h_mask = work.mask.map { UnsafePointer($0.pointer) }
         a.copies = copies
         description.fill(&a)
-        a.gates = work.gates.pointer
-        a.gates_block = gateRows * slots * 16
+        a.gates = work.gates?.pointer
+        a.gates_block = rows * slots * 16
         a.h_in = work.hidden.pointer
         a.h_prev = (work.hiddenKept ?? work.hidden).pointer
         a.h_out = work.hiddenOut?.pointer ?? work.hidden.pointer + batch * 16
@@ -235,15 +180,18 @@ struct RecurrentPass {
   }
 
   private func values(ofSlot slot: Int, _ work: Work) -> Tensor {
+    let result = layout.scattered(columns: units)
+    guard let gates = work.gates else { return result }
     let values = Storage(count: blocks * rows * 16)
     for row in 0..<blocks * rows {
-      (values.pointer + row * 16).update(from: work.gates.pointer + (row * slots + slot) * 16, count: 16)
+      (values.pointer + row * 16).update(from: gates.pointer + (row * slots + slot) * 16, count: 16)
     }
-    return layout.scattered(values.pointer, block: rows * 16, columns: units)
+    layout.scatter(
+      values.pointer, block: rows * 16, layout.runs(0..<layout.steps, 0..<batch), into: result, columns: units)
+    return result
   }
 
-  // MARK: Packing
-
+  /// A state [batch, units] (`nil`: zeros) as [block][batch][16].
   func packed(_ state: Tensor?) -> Storage {
     let storage = Storage(count: blocks * batch * 16)
     layout.packState(state, units: units, into: storage.pointer, block: batch * 16)

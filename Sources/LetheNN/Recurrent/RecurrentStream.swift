@@ -123,7 +123,7 @@ private final class StreamEngine: @unchecked Sendable {
     steps.initialize(to: 0)
     (steps + 1).initialize(to: 1)
     projection = packed.projection(
-      of: input.pointer, rows: 1, into: gates.pointer, gatesBlock: slots * 16)
+      of: input.pointer, block: 16, into: gates.pointer, gatesBlock: slots * 16)
     panels = projection.panelCount
     packed.fill(&arguments)
     arguments.steps = 1

@@ -90,34 +90,89 @@ struct SequenceLayout {
     return shares
   }
 
-  /// Block-major rows [block][rows][16] of a tensor [batch, time, columns].
-  func gathered(_ tensor: Tensor, columns: Int) -> Storage {
-    let blocks = (columns + 15) / 16, rows = rows
-    let storage = Storage(count: blocks * rows * 16)
-    map.withUnsafeBufferPointer { map in
-      guard let map = map.baseAddress else { return }
-      Parallel.split(rows, grain: max(1, (1 << 15) / max(columns, 1))) { range in
-        kernels.gather_blocks(
-          storage.pointer, rows * 16, tensor.pointer, map, Int64(columns), Int64(range.lowerBound),
-          Int64(range.upperBound))
-      }
+  /// The steps in chunks of at most `most` rows, or of one step where that has more.
+  func chunks(rows most: Int) -> [Range<Int>] {
+    var chunks: [Range<Int>] = []
+    var start = 0
+    for t in 0..<steps where t + 1 == steps || firstRow[t + 2] - firstRow[start] > most {
+      chunks.append(start..<t + 1)
+      start = t + 1
     }
-    return storage
+    return chunks
   }
 
-  /// The inverse of `gathered`; steps past a sequence's length are zero.
-  func scattered(_ source: UnsafePointer<Float>, block: Int, columns: Int) -> Tensor {
-    let shape = [batch, time, columns]
-    let tensor = rows == batch * time ? Tensor.uninitialized(shape) : Tensor(zeros: shape)
-    map.withUnsafeBufferPointer { map in
-      guard let map = map.baseAddress else { return }
-      Parallel.split(rows, grain: max(1, (1 << 15) / max(columns, 1))) { range in
-        kernels.scatter_blocks(
-          tensor.pointer, source, block, map, Int64(columns), Int64(range.lowerBound), Int64(range.upperBound)
-        )
+  /// The rows of some steps.
+  func rows(of steps: Range<Int>) -> Range<Int> {
+    Int(firstRow[steps.lowerBound])..<Int(firstRow[steps.upperBound])
+  }
+
+  /// Rows at even distances: `count` groups of `width` neighbours, the first at `first`, their starts `apart` rows
+  /// apart.
+  struct Run {
+    var first: Int
+    var width: Int
+    var count = 1
+    var apart = 0
+    var rows: Int { width * count }
+  }
+
+  /// The rows that a share of the batch has in some steps, as few runs as possible.
+  func runs(_ steps: Range<Int>, _ share: Range<Int>) -> [Run] {
+    if share == 0..<batch { return [Run(first: Int(firstRow[steps.lowerBound]), width: rows(of: steps).count)] }
+    var runs: [Run] = []
+    for t in steps {
+      let first = Int(firstRow[t]) + share.lowerBound, active = rows(of: t..<t + 1).count
+      let width = min(active, share.upperBound) - share.lowerBound
+      if width <= 0 { break }
+      if let last = runs.last, last.width == width, last.count == 1 || last.apart == active,
+        last.first + last.count * (last.count == 1 ? first - last.first : active) == first
+      {
+        runs[runs.count - 1].apart = (first - last.first) / last.count
+        runs[runs.count - 1].count += 1
+      } else {
+        runs.append(Run(first: first, width: width))
       }
     }
-    return tensor
+    return runs
+  }
+
+  /// Copies the rows of a tensor [batch, time, columns] to `target` [block][row][16], blocks `block` floats apart; row
+  /// 0 of the engine is at `target`.
+  func gather(
+    _ tensor: Tensor, columns: Int, _ runs: [Run], into target: UnsafeMutablePointer<Float>, block: Int
+  ) {
+    eachGroup(runs) { map, rows in
+      kernels.gather_blocks(
+        target, block, tensor.pointer, map, Int64(columns), Int64(rows.lowerBound), Int64(rows.upperBound))
+    }
+  }
+
+  /// The inverse of `gather`.
+  func scatter(
+    _ source: UnsafePointer<Float>, block: Int, _ runs: [Run], into tensor: Tensor, columns: Int
+  ) {
+    eachGroup(runs) { map, rows in
+      kernels.scatter_blocks(
+        tensor.pointer, source, block, map, Int64(columns), Int64(rows.lowerBound), Int64(rows.upperBound))
+    }
+  }
+
+  private func eachGroup(_ runs: [Run], _ body: (UnsafePointer<Int32>, Range<Int>) -> Void) {
+    map.withUnsafeBufferPointer { map in
+      guard let map = map.baseAddress else { return }
+      for run in runs {
+        for group in 0..<run.count {
+          let first = run.first + group * run.apart
+          body(map, first..<first + run.width)
+        }
+      }
+    }
+  }
+
+  /// A tensor [batch, time, columns] whose real steps `scatter` will write; the steps past a sequence's length are zero.
+  func scattered(columns: Int) -> Tensor {
+    let shape = [batch, time, columns]
+    return rows == batch * time ? Tensor.uninitialized(shape) : Tensor(zeros: shape)
   }
 
   /// Writes a state [batch, units] (`nil`: zeros) as [block][batch][16], blocks `block` floats apart.

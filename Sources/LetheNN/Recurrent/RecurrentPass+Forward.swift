@@ -1,0 +1,79 @@
+import CLetheKernels
+import LetheCore
+
+extension RecurrentPass {
+  /// Runs all steps. `outputs` [batch, time, units], where given, takes the hidden state of every step.
+  func forward(
+    _ x: Tensor, weights: Weights, _ initialHidden: Tensor?, _ initialCell: Tensor?, keeps: Bool,
+    outputs: Tensor?
+  ) -> Work {
+    let work = prepared(x, initialHidden, initialCell)
+    if keeps { work.gates = Storage(count: blocks * rows * slots * 16) }
+    let packed = PackedRecurrent(
+      description, input: weights.input.tensor, hidden: weights.hidden.tensor,
+      inputBias: weights.inputBias.tensor, hiddenBias: weights.hiddenBias.tensor)
+    require(
+      packed.inputs == inputs && packed.units == units,
+      "\(description.name): \(packed.units) units over \(packed.inputs) inputs cannot run as \(units) over \(inputs)"
+    )
+    // Gates of 512 KB go through L2.
+    let chunks = layout.chunks(rows: min(256, (1 << 17) / (blocks * slots * 16)))
+    let most = chunks.map { layout.rows(of: $0).count }.max() ?? 0
+    let (block, hidden, _) = statePointers(work)
+    let shares = shares
+    withArguments(work) { arguments in
+      packed.fill(&arguments)
+      arguments.keep_gates = keeps
+      let whole = arguments
+      Parallel.run(shares.count) { index in
+        let share = shares[index]
+        let input = Storage(count: (inputs + 15) / 16 * most * 16)
+        let gates = keeps ? nil : Storage(count: blocks * most * slots * 16)
+        var own = whole
+        for steps in chunks {
+          let first = layout.rows(of: steps).lowerBound, runs = layout.runs(steps, share)
+          if let gates {
+            own.gates = gates.pointer - first * slots * 16
+            own.gates_block = most * slots * 16
+          }
+          let x0 = input.pointer - first * 16
+          layout.gather(x, columns: inputs, runs, into: x0, block: most * 16)
+          multiply(
+            packed.projection(of: x0, block: most * 16, into: own.gates, gatesBlock: own.gates_block), runs,
+            width: inputs, isAlone: shares.count == 1)
+          kernels.forward(
+            &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
+            Int64(share.upperBound))
+          if let outputs { layout.scatter(hidden, block: block, runs, into: outputs, columns: units) }
+        }
+        withExtendedLifetime((input, gates)) {}
+      }
+    }
+    withExtendedLifetime(packed) {}
+    return work
+  }
+
+  private func prepared(_ x: Tensor, _ initialHidden: Tensor?, _ initialCell: Tensor?) -> Work {
+    let stateRows = copies ? rows : rows + batch
+    let work = Work(input: x, hidden: Storage(count: blocks * stateRows * 16))
+    if description.hasCellState { work.cell = Storage(count: blocks * stateRows * 16) }
+    if copies {
+      work.hiddenOut = Storage(count: blocks * rows * 16)
+      work.initialHidden = packed(initialHidden)
+      if description.hasCellState {
+        work.cellOut = Storage(count: blocks * rows * 16)
+        work.initialCell = packed(initialCell)
+      }
+      if let hiddenMask {
+        work.mask = packed(hiddenMask)
+        work.hiddenKept = Storage(count: blocks * rows * 16)
+      }
+    } else {
+      layout.packState(initialHidden, units: units, into: work.hidden.pointer, block: stateRows * 16)
+      if let cell = work.cell {
+        layout.packState(initialCell, units: units, into: cell.pointer, block: stateRows * 16)
+      }
+    }
+    return work
+  }
+}

@@ -123,20 +123,21 @@ static void pack_gates(float *dst, const float *src, const lethe_gates *g, int64
 }
 
 static void pack_gates_transposed(float *dst, const float *src, const lethe_gates *g, int64_t first, int64_t last) {
-  int64_t blocks = (g->k + 15) / 16, units = (g->units + 15) / 16, rows = units * g->slots * 16;
-  for (int64_t n = first; n < last; n++) {
-    int64_t block0 = panel_start(blocks, 4, n), vecs = panel_start(blocks, 4, n + 1) - block0;
-    float *to = dst + block0 * 16 * rows;
-    for (int64_t j = 0; j < units; j++)
-      for (int64_t s = 0; s < g->slots; s++)
-        for (int64_t l = 0; l < 16; l++)
-          for (int64_t v = 0; v < vecs; v++, to += 16) {
-            int64_t unit = j * 16 + l, c0 = (block0 + v) * 16, valid = g->k - c0 < 16 ? g->k - c0 : 16;
-            const float *from = src + (g->order[s] * g->units + unit) * g->k + c0;
-            if (unit >= g->units) v_store(to, v_set(0));
-            else if (valid == 16) v_store(to, v_load(from));
-            else for (int64_t c = 0; c < 16; c++) to[c] = c < valid ? from[c] : 0;
-          }
+  int64_t blocks = (g->k + 15) / 16, units = (g->units + 15) / 16 * 16, rows = units * g->slots;
+  // Source rows are read once, from end to end.
+  for (int64_t row = 0; row < rows; row++) {
+    int64_t unit = row / (g->slots * 16) * 16 + row % 16, s = row / 16 % g->slots;
+    const float *from = src + (g->order[s] * g->units + unit) * g->k;
+    for (int64_t n = first; n < last; n++) {
+      int64_t block0 = panel_start(blocks, 4, n), vecs = panel_start(blocks, 4, n + 1) - block0;
+      float *to = dst + block0 * 16 * rows + row * vecs * 16;
+      for (int64_t v = 0; v < vecs; v++) {
+        int64_t c0 = (block0 + v) * 16;
+        if (unit >= g->units) v_store(to + v * 16, v_set(0));
+        else if (c0 + 16 <= g->k) v_store(to + v * 16, v_load(from + c0));
+        else for (int64_t c = 0; c < 16; c++) to[v * 16 + c] = c0 + c < g->k ? from[c0 + c] : 0;
+      }
+    }
   }
 }
 

@@ -214,7 +214,7 @@ const lethe_kernels *_Nullable lethe_kernels_best(void);
 // "portable", "avx2", "avx512", "neon".
 const char *lethe_isa_name(lethe_isa isa);
 
-// Best of several bursts of independent fused multiply-adds on the calling thread, in flop per second.
+// The median of several bursts of independent fused multiply-adds on the calling thread, in flop per second.
 double lethe_peak_flops(lethe_isa isa);
 
 // ---- random numbers -------------------------------------------------------------------------------------

@@ -33,7 +33,8 @@ public func crossEntropy(_ logits: Variable, _ labels: [Int32]) -> Variable {
       guard let label = labels.baseAddress else { return }
       let at = part.lowerBound * classes
       kernels.cross_entropy(
-        losses.pointer + part.lowerBound, slope.map { $0 + at }, x.pointer + at, label + part.lowerBound, scale,
+        losses.pointer + part.lowerBound, slope.map { $0 + at }, x.pointer + at, label + part.lowerBound,
+        scale,
         Int64(part.count), Int64(classes))
     }
   }

@@ -49,7 +49,8 @@ extension RecurrentPass {
             (outputs, dOutputs, \lethe_recurrent.dh_out), (outputGate, dGate, \lethe_recurrent.d_output_gate),
           ] {
             guard let gradient, let target else { continue }
-            layout.gather(gradient, columns: units, runs, into: target.pointer - first * 16, block: chunkBlock)
+            layout.gather(
+              gradient, columns: units, runs, into: target.pointer - first * 16, block: chunkBlock)
             own[keyPath: argument] = UnsafePointer(target.pointer - first * 16)
           }
           layout.gather(work.input, columns: inputs, runs, into: x.pointer - first * 16, block: chunkBlock)

@@ -187,7 +187,8 @@ struct RecurrentPass {
       (values.pointer + row * 16).update(from: gates.pointer + (row * slots + slot) * 16, count: 16)
     }
     layout.scatter(
-      values.pointer, block: rows * 16, layout.runs(0..<layout.steps, 0..<batch), into: result, columns: units)
+      values.pointer, block: rows * 16, layout.runs(0..<layout.steps, 0..<batch), into: result, columns: units
+    )
     return result
   }
 

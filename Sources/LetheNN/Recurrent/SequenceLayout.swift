@@ -118,7 +118,9 @@ struct SequenceLayout {
 
   /// The rows that a share of the batch has in some steps, as few runs as possible.
   func runs(_ steps: Range<Int>, _ share: Range<Int>) -> [Run] {
-    if share == 0..<batch { return [Run(first: Int(firstRow[steps.lowerBound]), width: rows(of: steps).count)] }
+    if share == 0..<batch {
+      return [Run(first: Int(firstRow[steps.lowerBound]), width: rows(of: steps).count)]
+    }
     var runs: [Run] = []
     for t in steps {
       let first = Int(firstRow[t]) + share.lowerBound, active = rows(of: t..<t + 1).count

@@ -32,7 +32,8 @@ struct WeightSums {
     let stateBlock = (pass.copies ? pass.rows : pass.rows + pass.batch) * 16
     let dG = gates.pointer + at * slots * 16
     func product(
-      _ left: UnsafePointer<Float>, _ block: Int, row: Int = 16, first: Int, count: Int, k: Int, _ sum: Storage
+      _ left: UnsafePointer<Float>, _ block: Int, row: Int = 16, first: Int, count: Int, k: Int,
+      _ sum: Storage
     ) -> lethe_product {
       var product = lethe_product()
       product.left.a = left
@@ -66,11 +67,13 @@ struct WeightSums {
     }
     let work = rows.count * (units + pass.inputs) * slots * 16
     Parallel.split(pass.blocks, grain: max(1, (1 << 18) / max(work, 1)), perThread: 2) { part in
+      for (product, k) in [(ofHidden, units), (ofInput, pass.inputs)]
+        + (ofCandidate.map { [($0, units)] } ?? [])
+      {
+        var p = product
+        kernels.product(&p, 0, Int64(k), Int64(part.lowerBound), Int64(part.upperBound))
+      }
       for j in part {
-        for (product, k) in [(ofHidden, units), (ofInput, pass.inputs)] + (ofCandidate.map { [($0, units)] } ?? []) {
-          var p = product
-          kernels.product(&p, 0, Int64(k), Int64(j), Int64(j + 1))
-        }
         kernels.column_sums(
           biases.pointer + j * slots * 16, dG + j * gatesBlock, Int64(rows.count), Int64(slots * 16), 0,
           Int64(slots * 16))
@@ -79,7 +82,9 @@ struct WeightSums {
   }
 
   /// The sums as parameters lie: [gates · units, k] and [gates · units].
-  func gradients(in pass: RecurrentPass) -> (input: Tensor, hidden: Tensor, inputBias: Tensor, hiddenBias: Tensor) {
+  func gradients(in pass: RecurrentPass) -> (
+    input: Tensor, hidden: Tensor, inputBias: Tensor, hiddenBias: Tensor
+  ) {
     let (description, units, slots) = (pass.description, pass.units, pass.slots)
     let count = description.gates.count * units
     let dInput = Tensor.uninitialized([count, pass.inputs]), dHidden = Tensor.uninitialized([count, units])
@@ -87,7 +92,8 @@ struct WeightSums {
       if !isStarted { sum.pointer.update(repeating: 0, count: sum.count) }
       Parallel.split(pass.blocks, grain: packingGrain(Int(matrix.k * matrix.slots) * 16)) { part in
         var gates = matrix
-        kernels.unpack_gates(target.pointer, sum.pointer, &gates, Int64(part.lowerBound), Int64(part.upperBound))
+        kernels.unpack_gates(
+          target.pointer, sum.pointer, &gates, Int64(part.lowerBound), Int64(part.upperBound))
       }
     }
     unpack(input, pass.inputMatrix, into: dInput)

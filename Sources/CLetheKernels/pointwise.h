@@ -237,7 +237,7 @@ static void descent(float *p, float *velocity, float *square, const float *g, co
       d = d / (__builtin_elementwise_sqrt(s) + o->epsilon);
     }
     if (o->momentum != 0) {
-      vf u = o->first ? d : v_fma(v_set(o->momentum), v_load_n(velocity + i, w), d);
+      vf u = v_fma(v_set(o->momentum), v_load_n(velocity + i, w), d);
       v_store_n(velocity + i, u, w);
       d = o->nesterov ? v_fma(v_set(o->momentum), u, d) : u;
     }

@@ -11,11 +11,13 @@ import LetheCore
 public enum FileBytes {
   /// The bytes of a file; a pipe or a device is read to its end.
   ///
-  /// - Throws: a `LetheError` if the file is missing, a directory, not readable, or above `limit` bytes.
+  /// - Throws: a `LetheError` if the file is missing, a directory, not readable, or above `limit` bytes; what has
+  ///   no size to check first, such as a pipe, may hold 1 GiB at most.
   ///
   /// *Cost*: one copy of the file; a regular file above the limit is refused before anything is read.
   public static func read(_ path: String, limit: Int) throws -> [UInt8] {
     let file = try InputFile(path)
+    let limit = file.size == 0 ? min(limit, 1 << 30) : limit
     func refuse(_ size: String) -> LetheError {
       LetheError(path, "the file is too large", expected: "at most \(limit) bytes", found: size)
     }
@@ -66,10 +68,15 @@ public enum FileBytes {
       if kind == S_IFDIR {
         throw LetheError(path, "is a directory", expected: "the name of a file to write")
       }
+      if access(path, W_OK) != 0 { throw failure(path, "cannot be written", errno) }
       if kind != S_IFREG {
         let device = try OutputFile(path, flags: O_WRONLY, blame: path)
         return try body { try device.write($0) }
       }
+    }
+    if !exists, lstat(path, &status) == 0 {
+      throw LetheError(
+        path, "is a link to a file that is not there", advice: "make the file, or remove the link")
     }
     let target = resolved(path)
     let slash = target.utf8.lastIndex(of: UInt8(ascii: "/"))

@@ -105,14 +105,13 @@ private struct Slot: Sendable {
       descend(
         &value, gradient,
         lethe_descent(
-          rate: rate, momentum: momentum, decay: decay, smoothing: 0, epsilon: 0, nesterov: nesterov,
-          first: false))
+          rate: rate, momentum: momentum, decay: decay, smoothing: 0, epsilon: 0, nesterov: nesterov))
     case .rmsprop(_, let smoothing, let momentum, let epsilon, let decay):
       descend(
         &value, gradient,
         lethe_descent(
           rate: rate, momentum: momentum, decay: decay, smoothing: smoothing, epsilon: epsilon,
-          nesterov: false, first: false))
+          nesterov: false))
     case .adam(_, let beta1, let beta2, let epsilon, let decay):
       adam(&value, gradient, rate, beta1, beta2, epsilon, decay: decay, decoupled: 0)
     case .adamW(_, let beta1, let beta2, let epsilon, let decay):

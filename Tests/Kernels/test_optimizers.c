@@ -44,12 +44,12 @@ static void descent_case(int64_t n, double momentum, bool nesterov, double decay
   double *dp = doubles(n), *du = doubles(n), *ds = doubles(n);
   for (int64_t i = 0; i < n; i++) {
     if (s) s[i] = 0;
+    if (u) u[i] = 0;
     dp[i] = (double)p[i];
   }
   lethe_descent o = {.rate = 0.05f, .momentum = (float)momentum, .decay = (float)decay, .smoothing = 0.9f,
                      .epsilon = 1e-2f, .nesterov = nesterov};
   for (int step = 0; step < 4; step++) {
-    o.first = step == 0;  // the velocity starts as the gradient; what stands in memory is not read
     fill(g, n, 0.5f);
     kernels->descent(p, u, s, g, &o, n);
     for (int64_t i = 0; i < n; i++) {

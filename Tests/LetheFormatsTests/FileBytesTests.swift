@@ -102,6 +102,14 @@ import Testing
     #expect(try folder.names() == ["file"])
   }
 
+  @Test func aLinkToNothingStays() throws {
+    let folder = try TemporaryFolder()
+    let link = folder.path + "/link"
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "gone")
+    #expect(throws: LetheError.self) { try FileBytes.writeAtomically([[1]], to: link) }
+    #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "gone")
+  }
+
   @Test func linksAndPermissionsStay() throws {
     let folder = try TemporaryFolder()
     let path = folder.path + "/file"

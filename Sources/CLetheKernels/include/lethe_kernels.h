@@ -123,7 +123,7 @@ typedef struct lethe_adam {
 // One optimizer step of gradient descent with momentum, or of RMSprop when `square` is not NULL.
 typedef struct lethe_descent {
   float rate, momentum, decay, smoothing, epsilon;
-  bool nesterov, first;
+  bool nesterov;
 } lethe_descent;
 
 // How gates stand in a weight matrix (see pack_gates).

@@ -1,161 +1,198 @@
 #!/usr/bin/env python3
-"""Times Lethe beside PyTorch, Flax and ONNX Runtime on one core, contenders alternating, medians of medians.
+"""Times Lethe beside PyTorch, Flax, Keras, ONNX Runtime and OpenVINO: contenders in turn, medians of medians.
 
-  python3 -m venv peers && peers/bin/pip install torch flax jax onnx onnxruntime numpy
   swift build -c release
-  peers/bin/python Benchmarks/compare_peers.py --lethe .build/release/lethe
+  python3 Benchmarks/compare_peers.py                       the grid on one core (about half an hour)
+  python3 Benchmarks/compare_peers.py --quick               three shapes and two streams (about three minutes)
+  python3 Benchmarks/compare_peers.py --threads 2           two cores
+  python3 Benchmarks/compare_peers.py --extras              ragged batches, latency, memory, start; no peers
+  python3 Benchmarks/compare_peers.py --cells gru --modes infer --json > rows.jsonl
 
-A training step is forward with all outputs, mean squared error, and backward with the gradients of all weights
-(and, but for Flax, of the input). A streaming step is one step at batch 1 with the state carried; ONNX Runtime is
-called with bound inputs and outputs, its quickest way. Each figure comes from a process of its own, pinned to one
-core; --rounds says how often each contender is asked in turn. Needs an idle machine.
+The peers are installed once, by pip, into --environment (a throw-away folder; about 3 GB). A training step is forward
+with all outputs, mean squared error, and backward with the gradients of all weights and, but for Flax and Keras, of
+the input; adam adds the optimizer's step. infer is the outputs of whole sequences. A streaming step is one step at
+batch 1 with the state carried; ONNX Runtime and OpenVINO are called with bound inputs and outputs, their quickest
+way. With one thread all are pinned to one core; --rounds says how often each contender is asked in turn. A ratio is
+the best peer's time over Lethe's. Needs an idle machine.
 """
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
 import sys
-import time
+import tempfile
 
-SHAPES = [(32, 28, 28, 128), (32, 100, 128, 256), (64, 35, 200, 200)]
-WIDTHS = [32, 128]
-
-
-def median_seconds(step, seconds):
-    """The median time of a call of `step`, after a warm-up."""
-    until = time.perf_counter() + seconds / 3
-    while time.perf_counter() < until:
-        step()
-    times = []
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until or len(times) < 5:
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+GRID = [(1, 100, 32, 32), (32, 28, 28, 128), (100, 28, 28, 128), (32, 100, 64, 64), (32, 100, 128, 256),
+        (64, 35, 200, 200), (20, 35, 650, 650), (64, 100, 512, 512), (128, 50, 1024, 1024), (16, 1000, 2, 128),
+        (8, 784, 1, 128)]
+ODD = [(7, 333, 40, 160), (48, 60, 96, 384), (256, 20, 300, 300), (3, 50, 17, 33)]
+QUICK = [(32, 28, 28, 128), (32, 100, 128, 256), (64, 35, 200, 200)]
+WIDTHS = [16, 32, 64, 128, 256, 512, 1024]
+PEERS = {"train": ["torch", "flax", "keras"], "adam": ["torch"], "infer": ["torch", "onnxruntime", "openvino"],
+         "stream": ["onnxruntime", "openvino"]}
+PACKAGES = ["torch", "flax", "jax", "keras", "tensorflow-cpu", "onnx", "onnxruntime", "openvino", "numpy"]
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def torch_step(cell, shape):
-    import torch
-    torch.set_num_threads(1)
-    batch, steps, inputs, units = shape
-    layer = (torch.nn.LSTM if cell == "lstm" else torch.nn.GRU)(inputs, units)
-    x = torch.randn(steps, batch, inputs, requires_grad=True)
-    target = torch.randn(steps, batch, units)
-
-    def step():
-        layer.zero_grad(set_to_none=True)
-        x.grad = None
-        ((layer(x)[0] - target) ** 2).mean().backward()
-
-    return step
+def peers_python(folder):
+    """The interpreter of an environment that has the peers."""
+    python = os.path.join(folder, "bin", "python")
+    if not os.path.exists(python):
+        print(f"installing the peers into {folder}", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
+    return python
 
 
-def flax_step(cell, shape):
-    import flax.linen as nn
-    import jax
-    batch, steps, inputs, units = shape
-    key = jax.random.PRNGKey(0)
-    x = jax.random.normal(key, (batch, steps, inputs))
-    target = jax.random.normal(key, (batch, steps, units))
-    layer = nn.RNN((nn.OptimizedLSTMCell if cell == "lstm" else nn.GRUCell)(units))
-    weights = layer.init(key, x)
-    run = jax.jit(jax.value_and_grad(lambda w: ((layer.apply(w, x) - target) ** 2).mean()))
-    return lambda: jax.block_until_ready(run(weights))
+class Peer:
+    """A worker process that stays, so that each library is loaded once."""
+
+    def __init__(self, name, python, threads):
+        pin = ["taskset", "-c", "0"] if threads == 1 else []
+        self.process = subprocess.Popen(
+            pin + [python, os.path.join(HERE, "peer_worker.py"), name, str(threads)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.version = self.answer()["version"]
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("a peer has ended; run peer_worker.py by hand to see why")
+        return json.loads(line)
+
+    def ask(self, **job):
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        return self.answer()["seconds"]
 
 
-def onnx_stream(width):
-    """Returns a function that makes 200 steps."""
-    import numpy as np
-    import onnx
-    import onnxruntime as ort
-    from onnx import TensorProto, helper, numpy_helper
-    rng = np.random.default_rng(0)
-    weight = lambda name, *shape: numpy_helper.from_array(rng.normal(0, width**-0.5, shape).astype("f4"), name)
-    value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, width])
-    node = helper.make_node("LSTM", ["X", "W", "R", "B", "", "h", "c"], ["", "h1", "c1"], hidden_size=width)
-    graph = helper.make_graph(
-        [node], "step", [value("X"), value("h"), value("c")], [value("h1"), value("c1")],
-        [weight("W", 1, 4 * width, width), weight("R", 1, 4 * width, width), weight("B", 1, 8 * width)])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)])
-    model.ir_version = 8
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    zeros = lambda: ort.OrtValue.ortvalue_from_numpy(np.zeros((1, 1, width), "f4"))
-    x, states = zeros(), [[zeros(), zeros()], [zeros(), zeros()]]
-    bindings = []
-    for here, there in ((0, 1), (1, 0)):
-        binding = session.io_binding()
-        binding.bind_ortvalue_input("X", x)
-        for name, index in (("h", 0), ("c", 1)):
-            binding.bind_ortvalue_input(name, states[here][index])
-            binding.bind_ortvalue_output(name + "1", states[there][index])
-        bindings.append(binding)
-
-    def steps():
-        for i in range(200):
-            session.run_with_iobinding(bindings[i & 1])
-
-    return steps
+def lethe(options, threads, *arguments):
+    pin = ["taskset", "-c", "0"] if threads == 1 else []
+    command = pin + [options.lethe, "bench", "--threads", str(threads), "--json", *map(str, arguments)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def contender(name, work, shape, seconds):
-    """Runs inside a process of its own and prints the median in seconds."""
-    os.sched_setaffinity(0, {0})
-    if name == "onnxruntime":
-        print(median_seconds(onnx_stream(shape[3]), seconds) / 200)
-    else:
-        make = torch_step if name == "torch" else flax_step
-        print(median_seconds(make(work.split("_")[1], shape), seconds))
+def lethe_row(options, threads, mode, cell, shape, *more):
+    arguments = ["--cell", cell, "--mode", mode, "--seconds", options.seconds, "--input", shape[2], "--hidden", shape[3]]
+    if mode not in ("stream", "latency"):
+        arguments += ["--batch", shape[0], "--time", shape[1]]
+    return lethe(options, threads, *arguments, *more)
 
 
-def ask(name, work, shape, lethe, seconds):
-    """The median of one contender at one piece of work, in seconds."""
-    if name == "lethe":
-        mode, cell = work.split("_")
-        command = ["taskset", "-c", "0", lethe, "bench", "--cell", cell, "--mode", mode, "--threads", "1", "--json",
-                   "--seconds", str(seconds)]
-        for option, value in zip(("--batch", "--time", "--input", "--hidden"), shape):
-            command += [option, str(value)]
-        line = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-        return line["median_seconds"], line["gflops"] / line["peak_gflops"]
-    environment = dict(os.environ, OMP_NUM_THREADS="1", JAX_PLATFORMS="cpu", CUDA_VISIBLE_DEVICES="",
-                       XLA_FLAGS="--xla_cpu_multi_thread_eigen=false")
-    command = [sys.executable, __file__, "--contender", name, work, ",".join(map(str, shape)), str(seconds)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout), None
+def amount(seconds):
+    for unit, scale in (("s", 1), ("ms", 1e3), ("µs", 1e6)):
+        if seconds * scale >= 1:
+            break
+    return f"{seconds * scale:.3g} {unit}"
+
+
+def compare(options, threads, mode, cell, shapes, peers):
+    """Prints a table; returns its rows."""
+    rows = []
+    names = [name for name in PEERS[mode] if name in peers]
+    if not options.json:
+        print(f"\n{mode} {cell}, {threads} thread{'s' if threads > 1 else ''}\n")
+        print("| batch, time, input, hidden | Lethe | of peak | best peer | its time | ratio |\n|---|---|---|---|---|---|")
+    for shape in shapes:
+        times, shares, handovers = {name: [] for name in ["lethe"] + names}, [], []
+        for _ in range(options.rounds):
+            own = lethe_row(options, threads, mode, cell, shape)
+            times["lethe"].append(own["median_seconds"])
+            shares.append(own["gflops"] / own["peak_gflops"])
+            handovers.append(own.get("handover_seconds") or 0)
+            for name in names:
+                times[name].append(peers[name].ask(mode=mode, cell=cell, shape=shape, seconds=options.seconds))
+        medians = {name: statistics.median(found) for name, found in times.items()}
+        best = min(names, key=medians.get)
+        row = {"mode": mode, "cell": cell, "shape": shape, "threads": threads, "isa": own["isa"], "seconds": medians,
+               "share_of_peak": statistics.median(shares), "best_peer": best, "ratio": medians[best] / medians["lethe"],
+               "handover_seconds": statistics.median(handovers) if threads > 1 else None}
+        rows.append(row)
+        if options.json:
+            print(json.dumps(row), flush=True)
+        else:
+            print(f"| {', '.join(map(str, shape))} | {amount(medians['lethe'])} | {row['share_of_peak'] * 100:.0f} % | "
+                  f"{best} | {amount(medians[best])} | {row['ratio']:.2f} |", flush=True)
+    mean = math.exp(statistics.fmean(math.log(row["ratio"]) for row in rows))
+    short = [row for row in rows if row["ratio"] < 1]
+    if not options.json:
+        print(f"\ngeometric mean {mean:.2f}; rows below 1: "
+              + (", ".join(f"{tuple(row['shape'])} {row['ratio']:.2f}" for row in short) or "none"))
+        if threads > 1:
+            print(f"hand-over between the cores: {amount(statistics.median(r['handover_seconds'] for r in rows))}")
+    return rows
+
+
+def extras(options):
+    """What has no peer, or none worth the name: each figure beside the one it is a ratio to."""
+    print("| what | figure |\n|---|---|")
+    for cell in ("lstm", "gru"):
+        for shape in QUICK + [(16, 300, 40, 160)]:
+            ratios = []
+            for _ in range(options.rounds):
+                full, ragged = (lethe_row(options, 1, "train", cell, shape, *more) for more in ((), ("--ragged",)))
+                ratios.append(ragged["median_seconds"] / ragged["real_steps"] / full["median_seconds"] * full["real_steps"])
+            print(f"| {cell} train {shape}: time of a real step, ragged over full | {statistics.median(ratios):.2f} |", flush=True)
+    for cell in ("lstm", "gru"):
+        for shape in GRID[1:8]:
+            ratios = []
+            for _ in range(options.rounds):
+                one, two = (lethe_row(options, n, "train", cell, shape)["median_seconds"] for n in (1, 2))
+                ratios.append(one / two)
+            print(f"| {cell} train {shape}: two threads over one | {statistics.median(ratios):.2f} |", flush=True)
+    for width in (32, 128):
+        own = lethe(options, 1, "--mode", "latency", "--input", width, "--hidden", width, "--repeats", 1_000_000)
+        print(f"| lstm stream of {width}, 10^6 steps: median, 99.9 %, slowest; system allocations | "
+              f"{amount(own['median_seconds'])}, {amount(own['p999_seconds'])}, {amount(own['max_seconds'])}; "
+              f"{own['system_allocations']} |", flush=True)
+    for cell in ("lstm", "gru"):
+        own = lethe(options, 2, "--cell", cell, "--mode", "train", "--batch", 64, "--time", 100, "--input", 512,
+                    "--hidden", 512, "--repeats", 3)
+        print(f"| {cell} train (64, 100, 512, 512): growth of memory in three steps | "
+              f"{own['memory_growth_bytes'] / 1e6:.0f} MB |", flush=True)
+    times, memory = [], 0
+    for _ in range(21):
+        start = os.times()
+        import time
+        before = time.perf_counter()
+        process = subprocess.Popen([options.lethe, "--version"], stdout=subprocess.DEVNULL)
+        _, _, usage = os.wait4(process.pid, 0)
+        times.append(time.perf_counter() - before)
+        memory = max(memory, usage.ru_maxrss)
+    print(f"| lethe --version: time, memory | {amount(statistics.median(times))}, {memory / 1024:.0f} MiB |")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lethe", default=".build/release/lethe")
+    parser.add_argument("--lethe", default=".build/release/lethe", help="the program (%(default)s)")
+    parser.add_argument("--environment", default=os.path.join(tempfile.gettempdir(), "lethe-peers"),
+                        help="folder of the peers' Python environment (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--contender", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=0.5, help="for how long each contender repeats (%(default)s)")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--cells", nargs="+", default=["lstm", "gru"], choices=["lstm", "gru"])
+    parser.add_argument("--modes", nargs="+", default=["train", "infer", "stream"], choices=list(PEERS))
+    parser.add_argument("--peers", nargs="+", default=sorted({name for names in PEERS.values() for name in names}))
+    parser.add_argument("--quick", action="store_true", help="three shapes, two widths")
+    parser.add_argument("--odd", action="store_true", help="the four odd shapes instead of the grid")
+    parser.add_argument("--extras", action="store_true", help="the figures without peers instead")
+    parser.add_argument("--json", action="store_true", help="one JSON object a row")
     options = parser.parse_args()
-    if options.contender:
-        name, work, shape, seconds = options.contender
-        contender(name, work, tuple(map(int, shape.split(","))), float(seconds))
-        return
-    jobs = [(f"train_{cell}", shape, ["torch", "flax"]) for cell in ("lstm", "gru") for shape in SHAPES]
-    jobs += [("stream_lstm", (1, 1, width, width), ["onnxruntime"]) for width in WIDTHS]
-    print("| work | batch, time, input, hidden | Lethe | of peak | best peer | its time | ratio |")
-    print("|---|---|---|---|---|---|---|")
-    for work, shape, peers in jobs:
-        times = {name: [] for name in ["lethe"] + peers}
-        shares = []
-        for _ in range(options.rounds):
-            for name in times:
-                seconds, share = ask(name, work, shape, options.lethe, options.seconds)
-                times[name].append(seconds)
-                shares += [share] if share else []
-        medians = {name: statistics.median(found) for name, found in times.items()}
-        best = min(peers, key=medians.get)
-        unit, scale = ("µs", 1e6) if work.startswith("stream") else ("ms", 1e3)
-        print(f"| {work.replace('_', ' ')} | {', '.join(map(str, shape))} | {medians['lethe'] * scale:.3g} {unit} | "
-              f"{statistics.median(shares) * 100:.0f} % | {best} | {medians[best] * scale:.3g} {unit} | "
-              f"{medians[best] / medians['lethe']:.2f} |", flush=True)
+    if options.extras:
+        return extras(options)
+    python = peers_python(options.environment)
+    wanted = {name for mode in options.modes for name in PEERS[mode]} & set(options.peers)
+    peers = {name: Peer(name, python, options.threads) for name in sorted(wanted)}
+    if not options.json:
+        print("peers: " + ", ".join(peer.version for peer in peers.values()))
+    shapes = QUICK if options.quick else ODD if options.odd else GRID
+    widths = [32, 128] if options.quick else WIDTHS
+    for mode in options.modes:
+        for cell in options.cells:
+            rows = [(1, 1, width, width) for width in widths] if mode == "stream" else shapes
+            compare(options, 1 if mode == "stream" else options.threads, mode, cell, rows, peers)
 
 
 if __name__ == "__main__":

@@ -4,64 +4,149 @@ import Lethe
 extension RecurrentBenchmark.Cell: ExpressibleByArgument {}
 extension RecurrentBenchmark.Mode: ExpressibleByArgument {}
 
-/// `lethe bench`: times one recurrent layer at one shape.
+/// `lethe bench`: times one recurrent layer at one shape, or at all shapes of a grid.
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
-    abstract: "Time a recurrent layer at a shape, beside the peak of this machine.",
+    abstract: "Time a recurrent layer at a shape or a grid of shapes, beside the peak of this machine.",
     discussion: """
-      A training step is forward with all outputs, mean squared error, and backward with the gradients of the input \
-      and of all weights. In stream mode a time is that of one step at batch 1, the state carried. Operations are \
-      counted as 2 · B · T · G · H · (I + H), with G = 4 gates for lstm, 3 for gru, 1 for rnn, three times that for a \
-      training step. The peak is what independent multiply-adds reach on one core in the same run, times the cores in use.
+      A training step (train) is forward with all outputs, mean squared error, and backward with the gradients of the \
+      input and of all weights; adam adds Adam's step. infer is the outputs of whole sequences. stream is one step at \
+      batch 1, the state carried; latency the same with a clock around every step, for the slowest one. Operations \
+      are counted as 2 · R · G · H · (I + H) for R real steps, with G = 4 gates for lstm, 3 for gru, 1 for rnn, three \
+      times that for a training step. The peak is what independent multiply-adds reach on one core in the same run, \
+      the median of several bursts, times the cores in use.
 
       EXAMPLES:
-        lethe bench --cell lstm --mode train --batch 32 --time 100 --input 128 --hidden 256 --threads 1
+        lethe bench --cell lstm --batch 64 --time 35 --input 200 --hidden 200
         lethe bench --cell gru --mode stream --input 32 --hidden 32 --json
-        LETHE_ISA=avx2 lethe bench --cell lstm --mode infer --batch 64 --time 35 --input 200 --hidden 200
+        lethe bench --mode train --ragged --batch 64
+        lethe bench grid --mode train --threads 1
       """)
 
-  @Option(help: "The kind of cell.") var cell = RecurrentBenchmark.Cell.lstm
-  @Option(help: "What is timed.") var mode = RecurrentBenchmark.Mode.train
-  @Option(help: "Sequences in the batch; always 1 in stream mode.") var batch = 32
-  @Option(help: "Steps of a sequence; always 1 in stream mode.") var time = 100
-  @Option(help: "Input features.") var input = 128
-  @Option(help: "Units.") var hidden = 256
-  @Option(help: "For how many seconds to repeat.") var seconds = 1.0
+  enum Work: String, CaseIterable, ExpressibleByArgument { case shape, grid }
+
+  @Argument(help: "One shape, or the grid: all cells and modes unless --cell or --mode say less.")
+  var work = Work.shape
+  @Option(help: ArgumentHelp("The kind of cell. (default: lstm; grid: lstm and gru)"))
+  var cell: RecurrentBenchmark.Cell?
+  @Option(help: ArgumentHelp("What is timed. (default: train; grid: train, infer and stream)"))
+  var mode: RecurrentBenchmark.Mode?
+  @Option(help: "Sequences in the batch; 1 in stream and latency mode. (default: 32)") var batch: Int?
+  @Option(help: "Steps of a sequence; 1 in stream and latency mode. (default: 100)") var time: Int?
+  @Option(help: "Input features. (default: 128)") var input: Int?
+  @Option(help: "Units. (default: 256)") var hidden: Int?
+  @Flag(help: "Sequences of lengths drawn evenly from 1 to --time instead of full ones.") var ragged = false
+  @Option(help: "For how many seconds to repeat. (default: 1)") var seconds: Double?
+  @Option(
+    help: ArgumentHelp(
+      "Repeat so often instead, without warm-up and peak: for counting instructions and allocations.",
+      valueName: "n"))
+  var repeats: Int?
   @OptionGroup var options: RunOptions
 
   func validate() throws {
-    guard seconds > 0, seconds <= 3600 else {
+    if let seconds, !(seconds > 0 && seconds <= 3600) {
       throw ValidationError("--seconds takes a number above 0 and up to 3600, not \(seconds).")
+    }
+    if seconds != nil, repeats != nil {
+      throw ValidationError("--seconds and --repeats both say how long to go on; give one of them.")
+    }
+    for (name, value) in [("--batch", batch), ("--time", time), ("--input", input), ("--hidden", hidden)]
+    where value != nil && work == .grid {
+      throw ValidationError("\(name) does not go with grid, which has shapes of its own.")
+    }
+    let streams = mode?.isStreaming ?? false
+    for (name, isGiven) in [("--batch", batch != nil), ("--time", time != nil), ("--ragged", ragged)]
+    where isGiven && streams && !(name == "--batch" && batch == 1) && !(name == "--time" && time == 1) {
+      throw ValidationError(
+        "\(name) does not go with stream and latency, which make single steps at batch 1.")
     }
   }
 
   func run() throws {
-    let benchmark = RecurrentBenchmark(
-      cell: cell, mode: mode, batch: batch, time: time, input: input, hidden: hidden, seconds: seconds)
-    let report = try options.withThreads { try benchmark.run() }
-    if options.json {
-      try Console.json(
-        JSONFields([
-          ("cell", .text(cell.rawValue)), ("mode", .text(mode.rawValue)), ("batch", .whole(benchmark.batch)),
-          ("time", .whole(benchmark.time)), ("input", .whole(input)), ("hidden", .whole(hidden)),
-          ("threads", .whole(report.threads)), ("isa", .text(report.isa.rawValue)),
-          ("repeats", .whole(report.repeats)),
-          ("median_seconds", .number(report.medianSeconds)), ("min_seconds", .number(report.minSeconds)),
-          ("gflops", .number(report.gflops)), ("peak_gflops", .number(report.peakGflops)),
-        ]))
-      return
+    for benchmark in work == .grid ? grid : [shape] {
+      var benchmark = benchmark
+      benchmark.isRagged = ragged && !benchmark.mode.isStreaming
+      benchmark.repeats = repeats
+      let report = try options.withThreads { try benchmark.run() }
+      if options.json {
+        try Console.json(fields(benchmark, report))
+      } else if work == .grid {
+        try Console.line(row(benchmark, report))
+      } else {
+        try Console.line(text(benchmark, report))
+      }
     }
-    let unit = mode == .stream ? "a step" : mode == .train ? "a training step" : "a batch of sequences"
-    try Console.line(
-      """
-      \(cell.rawValue) \(mode.rawValue), batch \(benchmark.batch), time \(benchmark.time), input \(input), \
-      hidden \(hidden), \(report.threads) thread\(report.threads == 1 ? "" : "s"), \(report.isa.rawValue)
-      median \(microseconds(report.medianSeconds)) µs, best \(microseconds(report.minSeconds)) µs \(unit), \
+  }
+
+  private var shape: RecurrentBenchmark {
+    RecurrentBenchmark(
+      cell: cell ?? .lstm, mode: mode ?? .train, batch: batch ?? 32, time: time ?? 100, input: input ?? 128,
+      hidden: hidden ?? 256, seconds: seconds ?? 1)
+  }
+
+  private var grid: [RecurrentBenchmark] {
+    RecurrentBenchmark.grid(
+      cells: cell.map { [$0] } ?? [.lstm, .gru], modes: mode.map { [$0] } ?? [.train, .infer, .stream],
+      seconds: seconds ?? 1)
+  }
+
+  private func fields(_ benchmark: RecurrentBenchmark, _ report: RecurrentBenchmark.Report) -> JSONFields {
+    JSONFields([
+      ("cell", .text(benchmark.cell.rawValue)), ("mode", .text(benchmark.mode.rawValue)),
+      ("batch", .whole(benchmark.batch)), ("time", .whole(benchmark.time)),
+      ("input", .whole(benchmark.input)),
+      ("hidden", .whole(benchmark.hidden)), ("ragged", .flag(benchmark.isRagged)),
+      ("real_steps", .whole(report.realSteps)), ("threads", .whole(report.threads)),
+      ("isa", .text(report.isa.rawValue)), ("repeats", .whole(report.repeats)),
+      ("median_seconds", .number(report.medianSeconds)), ("min_seconds", .number(report.minSeconds)),
+      ("p999_seconds", .number(report.nearlyAllSeconds)), ("max_seconds", .number(report.maxSeconds)),
+      ("gflops", .number(report.gflops)),
+      ("peak_gflops", report.peakGflops > 0 ? .number(report.peakGflops) : .null),
+      ("handover_seconds", .number(report.handoverSeconds)),
+      ("system_allocations", .whole(report.systemCalls)),
+      ("memory_growth_bytes", .whole(report.memoryGrowth)),
+    ])
+  }
+
+  private func row(_ benchmark: RecurrentBenchmark, _ report: RecurrentBenchmark.Report) -> String {
+    let shape = [benchmark.batch, benchmark.time, benchmark.input, benchmark.hidden].map(String.init)
+    return [
+      padded("\(benchmark.cell.rawValue) \(benchmark.mode.rawValue)", 12),
+      padded(shape.joined(separator: ","), 18),
+      padded(microseconds(report.medianSeconds) + " µs", 16, right: true),
+      padded("\(Int(report.gflops.rounded())) GFLOP/s", 12, right: true),
+      padded("\(report.percentOfPeak) %", 6, right: true),
+    ].joined(separator: " ")
+  }
+
+  private func padded(_ text: String, _ width: Int, right: Bool = false) -> String {
+    let space = String(repeating: " ", count: max(0, width - text.count))
+    return right ? space + text : text + space
+  }
+
+  private func text(_ benchmark: RecurrentBenchmark, _ report: RecurrentBenchmark.Report) -> String {
+    let unit =
+      switch benchmark.mode {
+      case .stream, .latency: "a step"
+      case .train, .adam: "a training step"
+      case .infer: "a batch of sequences"
+      }
+    let share =
+      report.peakGflops > 0
+      ? ", \(report.percentOfPeak) % of the peak of \(Int(report.peakGflops.rounded())) GFLOP/s" : ""
+    return """
+      \(benchmark.cell.rawValue) \(benchmark.mode.rawValue), batch \(benchmark.batch), time \(benchmark.time)\
+      \(benchmark.isRagged ? " (\(report.realSteps) real steps in all)" : ""), input \(benchmark.input), \
+      hidden \(benchmark.hidden), \(report.threads) thread\(report.threads == 1 ? "" : "s"), \(report.isa.rawValue)
+      median \(microseconds(report.medianSeconds)) µs, best \(microseconds(report.minSeconds)) µs, 99.9 % within \
+      \(microseconds(report.nearlyAllSeconds)) µs, slowest \(microseconds(report.maxSeconds)) µs \(unit), \
       \(report.repeats) repeats
-      \(Int(report.gflops.rounded())) GFLOP/s, \(report.percentOfPeak) % of the peak of \
-      \(Int(report.peakGflops.rounded())) GFLOP/s
-      """)
+      \(Int(report.gflops.rounded())) GFLOP/s\(share)
+      memory grew by \(report.memoryGrowth >> 20) MiB from the first repeat on; \(report.systemCalls) requests for \
+      memory went to the system once warm
+      """
   }
 
   private func microseconds(_ seconds: Double) -> String { "\((seconds * 1e8).rounded() / 100)" }

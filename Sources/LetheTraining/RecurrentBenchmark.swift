@@ -1,11 +1,19 @@
 import LetheCore
 import LetheNN
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// Times one recurrent layer at one shape, the way the peers are timed: warm, many repeats, the median.
 ///
-/// Operations are counted as forward 2 · B · T · G · H · (I + H) with G = 4 gates for LSTM, 3 for GRU, 1 for RNN; a training
-/// step counts three times that: forward with all outputs, mean squared error, backward with the gradients of
-/// the input and of all weights.
+/// Operations are counted as forward 2 · R · G · H · (I + H) for R real steps (batch · time, or the sum of the lengths) with
+/// G = 4 gates for LSTM, 3 for GRU, 1 for RNN; a training step counts three times that: forward with all outputs, mean
+/// squared error, backward with the gradients of the input and of all weights.
 public struct RecurrentBenchmark: Sendable {
   /// The kinds of cells that can be timed.
   public enum Cell: String, CaseIterable, Sendable {
@@ -15,16 +23,31 @@ public struct RecurrentBenchmark: Sendable {
     case gru
     /// `RNN`, tanh.
     case rnn
+
+    var gates: Int {
+      switch self {
+      case .lstm: 4
+      case .gru: 3
+      case .rnn: 1
+      }
+    }
   }
 
   /// What is timed.
   public enum Mode: String, CaseIterable, Sendable {
     /// A training step.
     case train
+    /// A training step and Adam's.
+    case adam
     /// The outputs of whole sequences.
     case infer
-    /// One step at a time at batch 1, the state carried.
+    /// One step at a time at batch 1, the state carried: groups of 200 steps.
     case stream
+    /// The same, each step on its own clock: for the slowest one. The clock itself costs about 0.03 µs.
+    case latency
+
+    /// Whether a repeat is a step at batch 1.
+    public var isStreaming: Bool { self == .stream || self == .latency }
   }
 
   /// The kind of cell.
@@ -39,8 +62,13 @@ public struct RecurrentBenchmark: Sendable {
   public var input: Int
   /// Units.
   public var hidden: Int
+  /// Whether the sequences have lengths, drawn evenly from 1...time.
+  public var isRagged = false
   /// For how long to repeat, in seconds.
   public var seconds: Double
+  /// So many repeats instead (in stream mode, steps), with no warm-up and no measuring of the peak: for counting
+  /// instructions and allocations.
+  public var repeats: Int?
 
   /// A benchmark of the given shape; streams use batch 1 and as many steps as fit the time.
   public init(
@@ -48,32 +76,46 @@ public struct RecurrentBenchmark: Sendable {
   ) {
     self.cell = cell
     self.mode = mode
-    self.batch = mode == .stream ? 1 : batch
-    self.time = mode == .stream ? 1 : time
+    self.batch = mode.isStreaming ? 1 : batch
+    self.time = mode.isStreaming ? 1 : time
     self.input = input
     self.hidden = hidden
     self.seconds = seconds
   }
 
-  /// What was measured; in stream mode times are those of one step.
+  /// What was measured; in stream and latency mode times are those of one step.
   public struct Report: Sendable {
     /// The median of all repeats, in seconds.
     public var medianSeconds: Double
     /// The best of all repeats, in seconds.
     public var minSeconds: Double
+    /// What 99.9 % of the repeats stay within, in seconds.
+    public var nearlyAllSeconds: Double
+    /// The slowest repeat, in seconds.
+    public var maxSeconds: Double
     /// Repeats.
     public var repeats: Int
+    /// The steps of all sequences together.
+    public var realSteps: Int
     /// Operations a second at the median, in units of 10⁹.
     public var gflops: Double
-    /// What one core reaches with independent multiply-adds, the better of before and after, times the cores in
-    /// use, in units of 10⁹.
+    /// What one core reaches with independent multiply-adds, the median of several bursts before and after, times the
+    /// cores in use, in units of 10⁹; 0 where it was not measured.
     public var peakGflops: Double
+    /// Requests for memory that went to the system during the repeats.
+    public var systemCalls: Int
+    /// By how much the most memory this process ever held grew from before the first repeat to the end, in bytes.
+    public var memoryGrowth: Int
+    /// What sharing an empty loop with a second thread takes, in seconds, the median of many; `nil` with one thread. It
+    /// tells how far apart the cores are just now.
+    public var handoverSeconds: Double?
     /// The instruction set.
     public var isa: InstructionSet
-    /// The share of the peak that was reached, in percent.
-    public var percentOfPeak: Int { Int((100 * gflops / peakGflops).rounded()) }
     /// The threads allowed.
     public var threads: Int
+
+    /// The share of the peak that was reached, in percent.
+    public var percentOfPeak: Int { peakGflops > 0 ? Int((100 * gflops / peakGflops).rounded()) : 0 }
   }
 
   /// Runs it on `Parallel.threads` threads.
@@ -82,74 +124,123 @@ public struct RecurrentBenchmark: Sendable {
   public func run() throws -> Report {
     for (name, size, most) in [
       ("--batch", batch, 1 << 16), ("--time", time, 1 << 20), ("--input", input, 1 << 16),
-      ("--hidden", hidden, 1 << 13),
+      ("--hidden", hidden, 1 << 13), ("--repeats", repeats ?? 1, 1 << 30),
     ] where size < 1 || size > most {
       throw LetheError(name, "is out of range", expected: "1...\(most)", found: "\(size)")
     }
-    let rows = batch * time
-    guard rows * (input + 8 * hidden) < 1 << 31 else {
+    guard batch * time * (input + 8 * hidden) < 1 << 31 else {
       throw LetheError(
         "--batch and --time", "would need more than about 8 GB", expected: "fewer steps, features or units")
     }
     let isa = try InstructionSet.chosen()
-    let threads = mode == .stream ? 1 : Parallel.threads
-    let before = isa.measurePeak()
-    let times: [Double]
+    let threads = mode.isStreaming ? 1 : Parallel.threads
+    let before = repeats == nil ? isa.measurePeak() : 0
+    let measured: Measured
     switch cell {
-    case .lstm: times = measure(LSTM(inputSize: input, hiddenSize: hidden, key: RandomKey(seed: 1)))
-    case .gru: times = measure(GRU(inputSize: input, hiddenSize: hidden, key: RandomKey(seed: 1)))
-    case .rnn: times = measure(RNN(inputSize: input, hiddenSize: hidden, key: RandomKey(seed: 1)))
+    case .lstm: measured = measure(LSTM(inputSize: input, hiddenSize: hidden, key: RandomKey(seed: 1)))
+    case .gru: measured = measure(GRU(inputSize: input, hiddenSize: hidden, key: RandomKey(seed: 1)))
+    case .rnn: measured = measure(RNN(inputSize: input, hiddenSize: hidden, key: RandomKey(seed: 1)))
     }
-    let peak = max(before, isa.measurePeak()) * Double(min(threads, Parallel.processorCount))
-    let sorted = times.sorted()
+    let peak = repeats == nil ? (before + isa.measurePeak()) / 2 : 0
+    let sorted = measured.times.sorted()
     let median = sorted[sorted.count / 2]
-    let gates =
-      switch cell {
-      case .lstm: 4
-      case .gru: 3
-      case .rnn: 1
-      }
-    let operations = Double(2 * rows * gates * hidden) * Double(input + hidden) * (mode == .train ? 3 : 1)
+    let realSteps = lengths?.reduce(0, +) ?? batch * time
+    let operations = Double(2 * realSteps * cell.gates * hidden) * Double(input + hidden)
     return Report(
-      medianSeconds: median, minSeconds: sorted[0], repeats: sorted.count, gflops: operations / median * 1e-9,
-      peakGflops: peak * 1e-9, isa: isa, threads: threads)
+      medianSeconds: median, minSeconds: sorted[0], nearlyAllSeconds: sorted[sorted.count * 999 / 1000],
+      maxSeconds: sorted[sorted.count - 1], repeats: sorted.count, realSteps: realSteps,
+      gflops: operations * (mode == .train || mode == .adam ? 3 : 1) / median * 1e-9,
+      peakGflops: peak * Double(min(threads, Parallel.processorCount)) * 1e-9,
+      systemCalls: measured.systemCalls,
+      memoryGrowth: measured.memoryGrowth, handoverSeconds: threads > 1 && repeats == nil ? handover() : nil,
+      isa: isa,
+      threads: threads)
   }
 
-  private func measure<C: RecurrentCell>(_ layer: Recurrent<C>) -> [Double] {
+  private var lengths: [Int]? {
+    if !isRagged { return nil }
+    let draws = RandomKey(seed: 4).uniform(shape: [batch], in: 0..<1).scalars
+    return draws.map { min(1 + Int($0 * Float(time)), time) }
+  }
+
+  private struct Measured {
+    var times: [Double]
+    var systemCalls: Int
+    var memoryGrowth: Int
+  }
+
+  private func measure<C: RecurrentCell>(_ layer: Recurrent<C>) -> Measured {
     let x = RandomKey(seed: 2).normal(shape: [batch, time, input])
+    let timing = Timing(lengths: lengths)
     switch mode {
-    case .train:
+    case .train, .adam:
       let target = RandomKey(seed: 3).normal(shape: [batch, time, hidden])
+      var layer = layer
+      var optimizer = OptimizerState(.adam())
       return repeated {
-        _ = layer.gradients { layer, tape in meanSquaredError(layer(tape.watched(x)), target) }
+        let (_, gradients) = layer.gradients { layer, tape in
+          meanSquaredError(layer(tape.watched(x, timing: timing)), target)
+        }
+        if mode == .adam { optimizer.update(&layer, gradients: gradients) }
       }
     case .infer:
-      return repeated { _ = layer(Variable(x)) }
-    case .stream:
+      return repeated { _ = layer(Variable(x, timing: timing)) }
+    case .stream, .latency:
       var stream = layer.stream()
-      let steps = 200
       return x.withUnsafeBuffer { x in
-        repeated { for _ in 0..<steps { stream.step(x) } }.map { $0 / Double(steps) }
+        if mode == .latency || repeats != nil { return repeated { stream.step(x) } }
+        let steps = 200
+        var measured = repeated { for _ in 0..<steps { stream.step(x) } }
+        for index in measured.times.indices { measured.times[index] /= Double(steps) }
+        return measured
       }
     }
+  }
+
+  private func handover() -> Double {
+    let times = (0..<2001).map { _ in seconds(of: { Parallel.run(2, threads: 2) { _ in } }) }
+    return times.sorted()[1000]
+  }
+
+  /// How long a call takes.
+  private func seconds(of body: () -> Void) -> Double {
+    let (whole, atto) = ContinuousClock().measure(body).components
+    return Double(whole) + Double(atto) * 1e-18
   }
 
   /// Warms up for a third of the time, then collects the time of each call for at least five calls.
-  private func repeated(_ body: () -> Void) -> [Double] {
+  private func repeated(_ body: () -> Void) -> Measured {
     let clock = ContinuousClock()
     func elapsed(since start: ContinuousClock.Instant) -> Double {
       let (whole, atto) = start.duration(to: clock.now).components
       return Double(whole) + Double(atto) * 1e-18
     }
-    let warm = clock.now
-    repeat { body() } while elapsed(since: warm) < min(0.3, seconds / 3)
+    let most = repeats ?? 4_000_000
     var times: [Double] = []
-    let start = clock.now
-    while times.count < 5 || (elapsed(since: start) < seconds && times.count < 100_000) {
-      let one = clock.now
-      body()
-      times.append(elapsed(since: one))
+    times.reserveCapacity(repeats ?? (mode == .latency ? most : 0))
+    let memory = Self.mostResident
+    if repeats == nil {
+      let warm = clock.now
+      repeat { body() } while elapsed(since: warm) < min(0.3, seconds / 3)
     }
-    return times
+    let calls = MemoryUse.now.systemCalls
+    let start = clock.now
+    while times.count < most, repeats != nil || times.count < 5 || elapsed(since: start) < seconds {
+      times.append(seconds(of: body))
+    }
+    return Measured(
+      times: times, systemCalls: MemoryUse.now.systemCalls - calls, memoryGrowth: Self.mostResident - memory)
+  }
+
+  /// The most memory this process ever held, in bytes.
+  private static var mostResident: Int {
+    var usage = rusage()
+    #if canImport(Darwin)
+      return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_maxrss : 0
+    #elseif canImport(Musl)
+      return getrusage(RUSAGE_SELF, &usage) == 0 ? Int(usage.ru_maxrss) << 10 : 0
+    #else
+      return getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 ? Int(usage.ru_maxrss) << 10 : 0
+    #endif
   }
 }

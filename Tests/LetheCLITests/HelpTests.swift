@@ -56,21 +56,37 @@ import Testing
 
   /// Each example gets a number of threads that cannot be: the complaint about that, and no other, shows that
   /// the rest was understood.
-  @Test(arguments: ["", "demo", "train", "evaluate", "predict"])
+  @Test(arguments: ["", "demo", "train", "evaluate", "predict", "bench"])
   func examplesAreUnderstood(command: String) throws {
+    for example in try Self.examples(command) {
+      let result = try LetheProgram.run(example + ["--threads", "0"])
+      #expect(result.status == 64)
+      #expect(
+        result.errors.contains("--threads takes a number from 1 to 256, not 0"),
+        "\(example): \(result.errors)")
+    }
+  }
+
+  /// `info` takes no threads: its examples end at the file that is not there.
+  @Test func examplesOfInfoAreUnderstood() throws {
+    for example in try Self.examples("info") {
+      let result = try LetheProgram.run(example)
+      #expect(result.status == 1)
+      #expect(
+        result.errors.contains("cannot be opened: No such file or directory"), "\(example): \(result.errors)")
+    }
+  }
+
+  private static func examples(_ command: String) throws -> [[String]] {
     let help = try LetheProgram.run(command.isEmpty ? ["--help"] : [command, "--help"]).output
     let examples = try #require(help.components(after: "EXAMPLES:\n")).split(
       separator: "\n", omittingEmptySubsequences: false
     ).prefix { !$0.isEmpty }
     #expect(!examples.isEmpty)
-    for example in examples {
+    return examples.map { example in
       let words = example.split(separator: " ").map(String.init)
       #expect(words.first == "lethe", "\(example)")
-      let result = try LetheProgram.run(words.dropFirst() + ["--threads", "0"])
-      #expect(result.status == 64)
-      #expect(
-        result.errors.contains("--threads takes a number from 1 to 256, not 0"),
-        "\(example): \(result.errors)")
+      return Array(words.dropFirst())
     }
   }
 }

@@ -64,14 +64,18 @@ static const tile_fn tile_table[4][8] = {
 LETHE_AI int64_t tile_rows(int64_t vecs) { return vecs == 4 ? 6 : 8; }
 LETHE_AI void tile_run(tile_args *t, int64_t rows, int64_t vecs) { tile_table[vecs - 1][rows - 1](t); }
 #else
-// 16 registers of 8 floats, or 32 of 4: one virtual vector of columns at a time; wider tiles spill.
+// 16 registers of 8 floats, or 32 of 4: tall tiles are one virtual vector of columns wide, as wider ones spill; one or
+// two rows take more columns at a time, or each sum would wait for itself.
 LETHE_TILES6(1)
-static const tile_fn tile_table[6] = {LETHE_TILE_ROW6(1)};
+LETHE_TILE(1, 2) LETHE_TILE(1, 3) LETHE_TILE(1, 4) LETHE_TILE(2, 2)
+static const tile_fn tile_table[4][6] = {{LETHE_TILE_ROW6(1)}, {tile_1_2, tile_2_2}, {tile_1_3}, {tile_1_4}};
 LETHE_AI int64_t tile_rows(int64_t vecs) { (void)vecs; return 6; }
 LETHE_AI void tile_run(tile_args *t, int64_t rows, int64_t vecs) {
-  for (int64_t v = 0; v < vecs; v++) {
-    tile_table[rows - 1](t);
-    t->w += 16; t->init += t->init_vec; t->out += t->out_vec;
+  int64_t most = rows == 1 ? 4 : rows == 2 ? 2 : 1, n;
+  for (int64_t v = 0; v < vecs; v += n) {
+    n = vecs - v < most ? vecs - v : most;
+    tile_table[n - 1][rows - 1](t);
+    t->w += n * 16; t->init += n * t->init_vec; t->out += n * t->out_vec;
   }
   t->w -= vecs * 16; t->init -= vecs * t->init_vec; t->out -= vecs * t->out_vec;
 }

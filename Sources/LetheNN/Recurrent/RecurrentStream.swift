@@ -93,11 +93,16 @@ private final class StreamEngine: @unchecked Sendable {
   private let packed: PackedRecurrent
   private let input: Storage
   private let gates: Storage
-  private var states: [Storage] = []  // h, next h, c, next c
-  private let steps: UnsafeMutablePointer<Int64>
-  private var arguments = lethe_recurrent()
-  private var projection: lethe_product
+  /// Two of hidden states, and two of cell states where the cell has one: a step reads one and writes the other.
+  private let states: [Storage]
+  private let firstRow: UnsafeMutablePointer<Int64>
+  /// The kernel's arguments for even and for odd steps, outside the object: to read a variable of an object
+  /// costs as much as a tenth of a small step.
+  private let arguments: UnsafeMutablePointer<lethe_recurrent>
+  private let projection: UnsafeMutablePointer<lethe_product>
   private let panels: Int64
+  /// 1 after an odd number of steps: which arguments are next, and which state is the newest.
+  private let turn: UnsafeMutablePointer<Int>
 
   convenience init(
     _ description: CellDescription, input: Tensor, hidden: Tensor, inputBias: Tensor, hiddenBias: Tensor
@@ -111,75 +116,81 @@ private final class StreamEngine: @unchecked Sendable {
     self.packed = packed
     (inputs, units) = (packed.inputs, packed.units)
     let blocks = packed.blocks, slots = packed.description.slots
-    input = Storage(count: (inputs + 15) / 16 * 16)
-    input.pointer.update(repeating: 0, count: input.count)
-    gates = Storage(count: blocks * slots * 16)
-    for _ in 0..<(packed.description.hasCellState ? 4 : 2) {
-      let state = Storage(count: blocks * 16)
-      state.pointer.update(repeating: 0, count: state.count)
-      states.append(state)
+    func zeros(_ count: Int) -> Storage {
+      let storage = Storage(count: count)
+      storage.pointer.update(repeating: 0, count: count)
+      return storage
     }
-    steps = .allocate(capacity: 2)
-    steps.initialize(to: 0)
-    (steps + 1).initialize(to: 1)
-    projection = packed.projection(
-      of: input.pointer, block: 16, into: gates.pointer, gatesBlock: slots * 16)
-    panels = projection.panelCount
-    packed.fill(&arguments)
-    arguments.steps = 1
-    arguments.batch = 1
-    arguments.first_row = UnsafePointer(steps)
-    arguments.gates = gates.pointer
-    arguments.gates_block = slots * 16
-    arguments.state_block = 16
-    pointAtStates()
+    input = zeros((inputs + 15) / 16 * 16)
+    gates = zeros(blocks * slots * 16)
+    states = (0..<(packed.description.hasCellState ? 4 : 2)).map { _ in zeros(blocks * 16) }
+    firstRow = .allocate(capacity: 2)
+    (firstRow[0], firstRow[1]) = (0, 1)
+    turn = .allocate(capacity: 1)
+    turn.initialize(to: 0)
+    projection = .allocate(capacity: 1)
+    projection.initialize(
+      to: packed.projection(of: input.pointer, block: 16, into: gates.pointer, gatesBlock: slots * 16))
+    panels = projection.pointee.panelCount
+    arguments = .allocate(capacity: 2)
+    for odd in 0...1 {
+      var a = lethe_recurrent()
+      packed.fill(&a)
+      a.steps = 1
+      a.batch = 1
+      a.first_row = UnsafePointer(firstRow)
+      a.gates = gates.pointer
+      a.gates_block = slots * 16
+      a.state_block = 16
+      a.h_in = states[odd].pointer
+      a.h_prev = states[odd].pointer
+      a.h_out = states[1 - odd].pointer
+      if states.count == 4 {
+        a.c_in = states[2 + odd].pointer
+        a.c_out = states[3 - odd].pointer
+      }
+      (arguments + odd).initialize(to: a)
+    }
   }
 
-  deinit { steps.deallocate() }
-
-  private func pointAtStates() {
-    arguments.h_in = states[0].pointer
-    arguments.h_prev = states[0].pointer
-    arguments.h_out = states[1].pointer
-    if states.count == 4 {
-      arguments.c_in = states[2].pointer
-      arguments.c_out = states[3].pointer
-    }
+  deinit {
+    firstRow.deallocate()
+    turn.deallocate()
+    projection.deallocate()
+    arguments.deallocate()
   }
 
   func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float> {
+    let own = arguments + turn.pointee
     if let start = x.baseAddress { input.pointer.update(from: start, count: inputs) }
-    kernels.product(&projection, 0, 1, 0, panels)
-    kernels.forward(&arguments, 0, 1, 0, 1)
-    states.swapAt(0, 1)
-    if states.count == 4 { states.swapAt(2, 3) }
-    pointAtStates()
-    return UnsafeBufferPointer(start: states[0].pointer, count: units)
+    kernels.product(projection, 0, 1, 0, panels)
+    kernels.forward(own, 0, 1, 0, 1)
+    turn.pointee = 1 - turn.pointee
+    return UnsafeBufferPointer(start: own.pointee.h_out, count: units)
   }
 
   func fork() -> StreamEngine {
     let twin = StreamEngine(packed)
+    twin.turn.pointee = turn.pointee
     for (to, from) in zip(twin.states, states) { to.pointer.update(from: from.pointer, count: from.count) }
     return twin
   }
 
   func set(hidden: Tensor?, cell: Tensor?) {
-    for (place, value) in [(0, hidden), (2, cell)] where place < states.count {
+    for (kind, value) in [hidden, cell].enumerated() where 2 * kind < states.count {
       require(
         value == nil || value?.shape == [1, units], "stream: expected state parts of shape \([1, units])")
-      if let value {
-        states[place].pointer.update(from: value.pointer, count: units)
-      } else {
-        states[place].pointer.update(repeating: 0, count: units)
-      }
+      let newest = states[2 * kind + turn.pointee]
+      newest.pointer.update(repeating: 0, count: newest.count)
+      if let value { newest.pointer.update(from: value.pointer, count: units) }
     }
   }
 
-  private func value(_ place: Int) -> Tensor {
+  private func value(_ kind: Int) -> Tensor {
     Tensor(shape: [1, units]) { to in
-      to.baseAddress?.update(from: states[place].pointer, count: units)
+      to.baseAddress?.update(from: states[2 * kind + turn.pointee].pointer, count: units)
     }
   }
   var hidden: Tensor { value(0) }
-  var cell: Tensor? { states.count == 4 ? value(2) : nil }
+  var cell: Tensor? { states.count == 4 ? value(1) : nil }
 }

@@ -11,9 +11,9 @@ enum {
 LETHE_AI int64_t panel_count(int64_t blocks, int64_t panel) { return (blocks + panel - 1) / panel; }
 LETHE_AI int64_t panel_start(int64_t blocks, int64_t panel, int64_t i) { return blocks * i / panel_count(blocks, panel); }
 
-// One tile of rows of one panel, k range given by `left` and `w`; `first` says that init is to be read.
+// One tile of rows of one panel, k range given by `left` and `w`; `first` and `last` of its k range and of its rows.
 LETHE_AI void product_tile(const lethe_product *p, tile_args *t, int64_t row, int64_t m, int64_t block, int64_t vecs,
-                           bool first) {
+                           bool first, bool last) {
   int64_t column = block * 16, width = p->left.row_width;
   ptrdiff_t at = block / p->group * p->out_group + block % p->group * 16;
   at += p->out_row_block ? row / width * p->out_row_block + row % width * p->out_row : row * p->out_row;
@@ -29,6 +29,8 @@ LETHE_AI void product_tile(const lethe_product *p, tile_args *t, int64_t row, in
   if (!p->dense || valid >= vecs * 16) {
     t->init = init; t->init_row = init_row; t->init_vec = init_vec;
     t->out = p->out + at; t->out_row = p->out_row; t->out_vec = vec;
+    // Rows past the last may be another thread's.
+    t->next = last ? t->out : t->out + m * p->out_row;
     tile_run(t, m, vecs);
     return;
   }
@@ -38,6 +40,7 @@ LETHE_AI void product_tile(const lethe_product *p, tile_args *t, int64_t row, in
       edge[i * 64 + c] = c < valid ? init[i * init_row + c / 16 * init_vec + c % 16] : 0;
   t->init = edge; t->init_row = 64; t->init_vec = 16;
   t->out = edge; t->out_row = 64; t->out_vec = 16;
+  t->next = edge;
   tile_run(t, m, vecs);
   for (int64_t i = 0; i < m; i++)
     for (int64_t c = 0; c < valid; c++) p->out[at + i * p->out_row + c / 16 * vec + c % 16] = edge[i * 64 + c];
@@ -65,7 +68,7 @@ static void product(const lethe_product *p, int64_t row0, int64_t row1, int64_t 
           int64_t in = r % width, left = r1 - r < width - in ? r1 - r : width - in;
           m = tile_height(left, most);
           t.left.a = p->left.a + r / width * p->left.row_block + in * p->left.a_row + k * p->left.a_k;
-          product_tile(p, &t, r, m, block, vecs, k == 0);
+          product_tile(p, &t, r, m, block, vecs, k == 0, m == left);
         }
       }
     }

@@ -94,13 +94,14 @@ static void advance(const lethe_recurrent *r, int64_t t, int64_t b0, int64_t b1)
 
 // Adds `left` times a panel to m rows of gates and runs the epilogue of the cell's phase on them.
 LETHE_AI void forward_tile(const lethe_recurrent *r, lethe_cell cell, int phase, tile_args *t, int64_t row, int64_t m,
-                           int64_t block, int64_t vecs) {
+                           int64_t block, int64_t vecs, bool last) {
   cell_shape s = shape_of(cell);
   int width = s.slots * 16;
   bool per_block = vecs != 1 && s.gates > 1 && phase == 0;  // the panel's vectors are gates of one block of units
   float *g = r->gates + block * r->gates_block + row * width;
   float *at = g + (phase == 0 ? s.first * 16 : 0);
   t->init = at; t->out = at;
+  t->next = last ? at : at + m * width;
   t->init_row = t->out_row = width;
   t->init_vec = t->out_vec = per_block ? 16 : r->gates_block;
   if (cell == LETHE_CELL_GRU_AFTER)
@@ -145,7 +146,7 @@ LETHE_AI void forward_phase(const lethe_recurrent *r, lethe_cell cell, int phase
       m = tile_height(b1 - b, most);
       args.w = panel_w;
       args.left.a = left + row * left_row;
-      forward_tile(r, cell, phase, &args, row, m, j, vecs);
+      forward_tile(r, cell, phase, &args, row, m, j, vecs, b + m == b1);
     }
   }
 }
@@ -273,7 +274,7 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
   float through[8 * 64] __attribute__((aligned(64)));
   tile_args args = {.left = {.a_row = s.slots * 16, .a_k = 1, .a_block = r->gates_block, .k_width = k,
                              .k_blocks = blocks, .k_last = k},
-                    .init = zeros_row, .out = through, .out_row = 64, .out_vec = 16};
+                    .init = zeros_row, .out = through, .out_row = 64, .out_vec = 16, .next = through};
   for (int64_t q = 0; q < panel_count(blocks, 4); q++) {
     int64_t j = panel_start(blocks, 4, q), units = panel_start(blocks, 4, q + 1) - j, most = tile_rows(units), m;
     args.w_k = units * 16;

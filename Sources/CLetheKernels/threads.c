@@ -1,12 +1,14 @@
-// Worker threads that share one loop at a time. They spin briefly for the next loop, then sleep.
+// Worker threads that share one loop at a time. They spin for the next loop as long as a training step may work alone,
+// then sleep: to wake a sleeper costs more than a small loop, and may put it on the caller's own core.
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lethe_kernels.h"
 
-enum { MOST_WORKERS = 255, SPINS = 20000 };
+enum { MOST_WORKERS = 255, SPIN_NANOSECONDS = 5000000 };
 
 // `ticket` is (loop number << 32) + indices left. A worker claims one by compare-and-swap, so a worker that is late
 // finds the number changed or nothing left; the caller waits for finished indices, never for workers. The rest of a
@@ -36,6 +38,21 @@ static inline void pause_briefly(void) {
 #endif
 }
 
+typedef struct {
+  int turns;
+  struct timespec start;
+} spin;
+
+// Waits a little; false once the time to spin is over.
+static bool go_on(spin *s) {
+  pause_briefly();
+  if (s->turns++ % 64 != 0) return true;
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (s->turns == 1) s->start = now;
+  return (now.tv_sec - s->start.tv_sec) * 1000000000 + (now.tv_nsec - s->start.tv_nsec) < SPIN_NANOSECONDS;
+}
+
 static void work(uint32_t number) {
   for (;;) {
     uint64_t now = atomic_load(&crew.ticket);
@@ -54,10 +71,7 @@ static void *worker(void *argument) {
   inside_task = true;
   for (;;) {
     uint32_t number = (uint32_t)(atomic_load(&crew.ticket) >> 32);
-    for (int i = 0; number == seen && i < SPINS; i++) {
-      pause_briefly();
-      number = (uint32_t)(atomic_load(&crew.ticket) >> 32);
-    }
+    for (spin s = {0}; number == seen && go_on(&s);) number = (uint32_t)(atomic_load(&crew.ticket) >> 32);
     if (number == seen) {
       pthread_mutex_lock(&crew.sleep_lock);
       atomic_fetch_add(&crew.sleepers, 1);
@@ -107,11 +121,8 @@ void lethe_parallel(int32_t threads, int64_t count, void (*task)(void *, int64_t
   inside_task = true;
   work(number);
   inside_task = false;
-  for (int i = 0; atomic_load(&crew.done) < count;) {
-    pause_briefly();
-    if (i < SPINS) i++;
-    else sched_yield();
-  }
+  for (spin s = {0}; atomic_load(&crew.done) < count;)
+    if (!go_on(&s)) sched_yield();
   pthread_mutex_unlock(&crew.running);
 }
 

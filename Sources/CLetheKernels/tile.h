@@ -11,6 +11,7 @@ typedef struct {
   ptrdiff_t init_row, init_vec;
   float *out;
   ptrdiff_t out_row, out_vec;
+  const float *next;  // where the next tile's rows lie, like out; they are fetched meanwhile
 } tile_args;
 
 #define LETHE_TILE(M, V)                                                                                 \
@@ -24,7 +25,7 @@ typedef struct {
     const ptrdiff_t w_k = t->w_k, a_row = t->left.a_row, a_k = t->left.a_k;                              \
     /* The next tile's rows, and the weights sixteen rows ahead: what the hardware does not foresee. */  \
     _Pragma("unroll") for (int m = 0; m < M; m++) _Pragma("unroll") for (int v = 0; v < V; v++)          \
-        __builtin_prefetch(out + (M + m) * out_row + v * out_vec, 1, 3);                                 \
+        __builtin_prefetch(t->next + m * out_row + v * out_vec, 1, 3);                                   \
     for (int64_t q = 0; q < t->left.k_blocks; q++) {                                                     \
       /* A pointer for every three rows: offsets 0, 1 and 2 rows are addressing modes, so no chain of adds. */ \
       const float *a[(M + 2) / 3];                                                                       \

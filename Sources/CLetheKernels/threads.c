@@ -8,16 +8,19 @@
 
 #include "lethe_kernels.h"
 
-enum { MOST_WORKERS = 255, SPIN_NANOSECONDS = 5000000 };
+enum { MOST_WORKERS = 255, MOST_UNITS = 1024, SPIN_NANOSECONDS = 5000000 };
 
-// `ticket` is (loop number << 32) + indices left. A worker claims one by compare-and-swap, so a worker that is late
-// finds the number changed or nothing left; the caller waits for finished indices, never for workers. The rest of a
-// loop is written before its ticket, while the old ticket has nothing left to claim.
+// A loop's indices are claimed in `units` runs. `ticket` is (loop number << 32) + units; claimed[i] holds the number of
+// the last loop whose run i was taken, so a worker that is late finds its runs taken by its own loop or a later one. Each
+// thread begins with a run of its own, so equal loops find their data in the same caches; then it helps the others. The
+// caller waits for finished indices, never for workers. The rest of a loop is written before its ticket, while the
+// old ticket has nothing left to claim.
 static struct {
   pthread_mutex_t running;  // held by the thread whose loop it is
   pthread_mutex_t sleep_lock;
   pthread_cond_t wake;
   _Atomic uint64_t ticket;
+  _Atomic uint32_t claimed[MOST_UNITS];
   _Atomic int64_t count, done;
   _Atomic int32_t helpers;  // workers the loop may use
   _Atomic(void (*)(void *, int64_t)) task;
@@ -53,15 +56,18 @@ static bool go_on(spin *s) {
   return (now.tv_sec - s->start.tv_sec) * 1000000000 + (now.tv_nsec - s->start.tv_nsec) < SPIN_NANOSECONDS;
 }
 
-static void work(uint32_t number) {
-  for (;;) {
-    uint64_t now = atomic_load(&crew.ticket);
-    uint32_t left = (uint32_t)now;
-    if ((uint32_t)(now >> 32) != number || left == 0) return;
-    if (!atomic_compare_exchange_weak(&crew.ticket, &now, now - 1)) continue;
-    // The loop cannot end before this index does, so count and task are those the ticket was for.
-    atomic_load(&crew.task)(atomic_load(&crew.context), atomic_load(&crew.count) - left);
-    atomic_fetch_add(&crew.done, 1);
+// `me` is 0 for the caller, 1... for workers.
+static void work(uint64_t ticket, int32_t me) {
+  uint32_t number = (uint32_t)(ticket >> 32), units = (uint32_t)ticket;
+  int64_t start = (int64_t)units * me / (atomic_load(&crew.helpers) + 1);
+  for (uint32_t k = 0; k < units; k++) {
+    int64_t i = (start + k) % units;
+    uint32_t last = atomic_load(&crew.claimed[i]);
+    if ((int32_t)(number - last) <= 0 || !atomic_compare_exchange_strong(&crew.claimed[i], &last, number)) continue;
+    // The loop cannot end before this run does, so count and task are those the ticket was for.
+    int64_t count = atomic_load(&crew.count), from = count * i / units, to = count * (i + 1) / units;
+    for (int64_t j = from; j < to; j++) atomic_load(&crew.task)(atomic_load(&crew.context), j);
+    atomic_fetch_add(&crew.done, to - from);
   }
 }
 
@@ -70,18 +76,17 @@ static void *worker(void *argument) {
   uint32_t seen = 0;
   inside_task = true;
   for (;;) {
-    uint32_t number = (uint32_t)(atomic_load(&crew.ticket) >> 32);
-    for (spin s = {0}; number == seen && go_on(&s);) number = (uint32_t)(atomic_load(&crew.ticket) >> 32);
-    if (number == seen) {
+    uint64_t ticket = atomic_load(&crew.ticket);
+    for (spin s = {0}; ticket >> 32 == seen && go_on(&s);) ticket = atomic_load(&crew.ticket);
+    if (ticket >> 32 == seen) {
       pthread_mutex_lock(&crew.sleep_lock);
       atomic_fetch_add(&crew.sleepers, 1);
-      while ((number = (uint32_t)(atomic_load(&crew.ticket) >> 32)) == seen)
-        pthread_cond_wait(&crew.wake, &crew.sleep_lock);
+      while ((ticket = atomic_load(&crew.ticket)) >> 32 == seen) pthread_cond_wait(&crew.wake, &crew.sleep_lock);
       atomic_fetch_sub(&crew.sleepers, 1);
       pthread_mutex_unlock(&crew.sleep_lock);
     }
-    seen = number;
-    if (id < atomic_load(&crew.helpers)) work(number);
+    seen = (uint32_t)(ticket >> 32);
+    if (id < atomic_load(&crew.helpers)) work(ticket, id + 1);
   }
   return NULL;
 }
@@ -101,7 +106,7 @@ static void hire(int32_t wanted) {
 
 void lethe_parallel(int32_t threads, int64_t count, void (*task)(void *, int64_t), void *context) {
   if (threads > MOST_WORKERS) threads = MOST_WORKERS;
-  if (threads <= 1 || count <= 1 || count > UINT32_MAX / 2 || inside_task || pthread_mutex_trylock(&crew.running) != 0) {
+  if (threads <= 1 || count <= 1 || inside_task || pthread_mutex_trylock(&crew.running) != 0) {
     for (int64_t i = 0; i < count; i++) task(context, i);
     return;
   }
@@ -112,14 +117,15 @@ void lethe_parallel(int32_t threads, int64_t count, void (*task)(void *, int64_t
   atomic_store(&crew.task, task);
   atomic_store(&crew.context, context);
   uint32_t number = (uint32_t)(atomic_load(&crew.ticket) >> 32) + 1;
-  atomic_store(&crew.ticket, (uint64_t)number << 32 | (uint64_t)count);
+  uint64_t ticket = (uint64_t)number << 32 | (uint64_t)(count < MOST_UNITS ? count : MOST_UNITS);
+  atomic_store(&crew.ticket, ticket);
   if (atomic_load(&crew.sleepers) > 0) {
     pthread_mutex_lock(&crew.sleep_lock);
     pthread_cond_broadcast(&crew.wake);
     pthread_mutex_unlock(&crew.sleep_lock);
   }
   inside_task = true;
-  work(number);
+  work(ticket, 0);
   inside_task = false;
   for (spin s = {0}; atomic_load(&crew.done) < count;)
     if (!go_on(&s)) sched_yield();

@@ -5,7 +5,8 @@
   python3 Benchmarks/compare_peers.py                       the grid on one core (about half an hour)
   python3 Benchmarks/compare_peers.py --quick               three shapes and two streams (about three minutes)
   python3 Benchmarks/compare_peers.py --threads 2           two cores
-  python3 Benchmarks/compare_peers.py --extras              ragged batches, latency, memory, start; no peers
+  python3 Benchmarks/compare_peers.py --models              training steps of two whole models beside PyTorch's
+  python3 Benchmarks/compare_peers.py --extras              ragged batches, two threads, latency, memory, start; no peers
   python3 Benchmarks/compare_peers.py --cells gru --modes infer --json > rows.jsonl
 
 The peers are installed once, by pip, into --environment (a throw-away folder; about 3 GB). A training step is forward
@@ -23,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 GRID = [(1, 100, 32, 32), (32, 28, 28, 128), (100, 28, 28, 128), (32, 100, 64, 64), (32, 100, 128, 256),
         (64, 35, 200, 200), (20, 35, 650, 650), (64, 100, 512, 512), (128, 50, 1024, 1024), (16, 1000, 2, 128),
@@ -38,11 +40,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def peers_python(folder):
     """The interpreter of an environment that has the peers."""
-    python = os.path.join(folder, "bin", "python")
-    if not os.path.exists(python):
+    python, complete = os.path.join(folder, "bin", "python"), os.path.join(folder, "complete")
+    if not os.path.exists(complete):
         print(f"installing the peers into {folder}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
+        open(complete, "w").close()
     return python
 
 
@@ -91,7 +94,7 @@ def amount(seconds):
 def compare(options, threads, mode, cell, shapes, peers):
     """Prints a table; returns its rows."""
     rows = []
-    names = [name for name in PEERS[mode] if name in peers]
+    names = list(peers)
     if not options.json:
         print(f"\n{mode} {cell}, {threads} thread{'s' if threads > 1 else ''}\n")
         print("| batch, time, input, hidden | Lethe | of peak | best peer | its time | ratio |\n|---|---|---|---|---|---|")
@@ -125,6 +128,22 @@ def compare(options, threads, mode, cell, shapes, peers):
     return rows
 
 
+def models(options, python):
+    """Training steps of whole models beside PyTorch's."""
+    torch = Peer("torch", python, options.threads)
+    print(f"peer: {torch.version}\n\n| model | Lethe, an epoch | torch, an epoch | ratio |\n|---|---|---|---|")
+    for name in ("mnist", "ptb"):
+        times = {"lethe": [], "torch": []}
+        for _ in range(options.rounds):
+            own = lethe(options, options.threads, name, "--seconds", options.seconds)
+            times["lethe"].append(own["median_seconds"])
+            times["torch"].append(torch.ask(model=name, seconds=options.seconds))
+        medians = {key: statistics.median(found) for key, found in times.items()}
+        steps = own["epoch_seconds"] / own["median_seconds"]
+        print(f"| {name} | {amount(medians['lethe'] * steps)} | {amount(medians['torch'] * steps)} | "
+              f"{medians['torch'] / medians['lethe']:.2f} |", flush=True)
+
+
 def extras(options):
     """What has no peer, or none worth the name: each figure beside the one it is a ratio to."""
     print("| what | figure |\n|---|---|")
@@ -152,16 +171,14 @@ def extras(options):
                     "--hidden", 512, "--repeats", 3)
         print(f"| {cell} train (64, 100, 512, 512): growth of memory in three steps | "
               f"{own['memory_growth_bytes'] / 1e6:.0f} MB |", flush=True)
-    times, memory = [], 0
+    times = []
     for _ in range(21):
-        start = os.times()
-        import time
         before = time.perf_counter()
-        process = subprocess.Popen([options.lethe, "--version"], stdout=subprocess.DEVNULL)
-        _, _, usage = os.wait4(process.pid, 0)
+        subprocess.run([options.lethe, "--version"], stdout=subprocess.DEVNULL, check=True)
         times.append(time.perf_counter() - before)
-        memory = max(memory, usage.ru_maxrss)
-    print(f"| lethe --version: time, memory | {amount(statistics.median(times))}, {memory / 1024:.0f} MiB |")
+    # By way of a program smaller than this one, whose own memory would count.
+    said = subprocess.run(["/usr/bin/time", "-f", "%M", options.lethe, "--version"], capture_output=True, text=True)
+    print(f"| lethe --version: time, memory | {amount(statistics.median(times))}, {int(said.stderr) / 1024:.0f} MiB |")
 
 
 def main():
@@ -174,25 +191,37 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cells", nargs="+", default=["lstm", "gru"], choices=["lstm", "gru"])
     parser.add_argument("--modes", nargs="+", default=["train", "infer", "stream"], choices=list(PEERS))
-    parser.add_argument("--peers", nargs="+", default=sorted({name for names in PEERS.values() for name in names}))
+    names = sorted({name for names in PEERS.values() for name in names})
+    parser.add_argument("--peers", nargs="+", default=names, choices=names)
     parser.add_argument("--quick", action="store_true", help="three shapes, two widths")
     parser.add_argument("--odd", action="store_true", help="the four odd shapes instead of the grid")
+    parser.add_argument("--models", action="store_true", help="two whole models instead")
     parser.add_argument("--extras", action="store_true", help="the figures without peers instead")
     parser.add_argument("--json", action="store_true", help="one JSON object a row")
     options = parser.parse_args()
+    if options.extras or options.models:
+        given = [word for word in sys.argv[1:] if word.split("=")[0] in ("--cells", "--modes", "--json", "--quick", "--odd")]
+        if given:
+            parser.error(f"{given[0]} does not go with --extras and --models")
     if options.extras:
         return extras(options)
     python = peers_python(options.environment)
-    wanted = {name for mode in options.modes for name in PEERS[mode]} & set(options.peers)
-    peers = {name: Peer(name, python, options.threads) for name in sorted(wanted)}
+    if options.models:
+        return models(options, python)
+    wanted = sorted({(name, 1 if mode == "stream" else options.threads)
+                     for mode in options.modes for name in PEERS[mode] if name in options.peers})
+    peers = {(name, threads): Peer(name, python, threads) for name, threads in wanted}
     if not options.json:
-        print("peers: " + ", ".join(peer.version for peer in peers.values()))
+        print("peers: " + ", ".join(sorted({peer.version for peer in peers.values()})))
     shapes = QUICK if options.quick else ODD if options.odd else GRID
     widths = [32, 128] if options.quick else WIDTHS
     for mode in options.modes:
         for cell in options.cells:
             rows = [(1, 1, width, width) for width in widths] if mode == "stream" else shapes
-            compare(options, 1 if mode == "stream" else options.threads, mode, cell, rows, peers)
+            threads = 1 if mode == "stream" else options.threads
+            own = {name: peer for (name, count), peer in peers.items() if count == threads and name in PEERS[mode]}
+            if own:
+                compare(options, threads, mode, cell, rows, own)
 
 
 if __name__ == "__main__":

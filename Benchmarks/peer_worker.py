@@ -49,6 +49,49 @@ def torch_step(mode, cell, shape, threads):
     return step
 
 
+def torch_model_step(name, threads):
+    """A training step of the models of `lethe bench mnist` and `lethe bench ptb`, on made-up data."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+    torch.set_num_threads(threads)
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2 = nn.Conv2d(1, 32, 3, padding=1), nn.Conv2d(32, 64, 3, padding=1)
+            self.gate, self.memory, self.head = nn.Linear(448, 128), nn.LSTM(448, 128, batch_first=True), nn.Linear(128, 10)
+
+        def forward(self, x):
+            x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+            x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+            rows = x.permute(0, 2, 3, 1).flatten(2)
+            y = torch.sigmoid(self.gate(rows)) * self.memory(rows)[0]
+            return self.head(F.dropout(y[:, -1], 0.5))
+
+    class Words(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.memory, self.head = nn.Embedding(10000, 200), nn.LSTM(200, 200, 2), nn.Linear(200, 10000)
+
+        def forward(self, x):
+            return self.head(self.memory(self.table(x))[0]).flatten(0, 1)
+
+    if name == "mnist":
+        model, x, labels = Reader(), torch.rand(100, 1, 28, 28), torch.arange(100) % 10
+        optimizer = torch.optim.Adam(model.parameters(), 0.002)
+    else:
+        model, x, labels = Words(), torch.randint(10000, (20, 20)), torch.randint(10000, (400,))
+        optimizer = torch.optim.SGD(model.parameters(), 1)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(model(x), labels).backward()
+        optimizer.step()
+
+    return step
+
+
 def flax_step(mode, cell, shape, threads):
     import flax.linen as nn
     import jax
@@ -150,16 +193,22 @@ def openvino_step(mode, cell, shape, threads):
     core = ov.Core()
     compiled = core.compile_model(core.read_model(model), "CPU", {
         "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"})
-    request = compiled.create_infer_request()
-    request.set_tensor("X", ov.Tensor(np.random.default_rng(1).normal(size=(steps, batch, inputs)).astype("f4")))
+    x = ov.Tensor(np.random.default_rng(1).normal(size=(steps, batch, inputs)).astype("f4"))
+    requests = [compiled.create_infer_request() for _ in range(2)]
+    for request in requests:
+        request.set_tensor("X", x)
     if mode == "infer":
-        return request.infer
-    for name in names:
-        request.set_tensor(name, ov.Tensor(np.zeros((1, 1, units), "f4")))
+        return requests[0].infer
+    # Two requests in turn, each of which reads the states that the other writes.
+    states = [[ov.Tensor(np.zeros((1, 1, units), "f4")) for _ in names] for _ in range(2)]
+    for here, there in ((0, 1), (1, 0)):
+        for index, name in enumerate(names):
+            requests[here].set_tensor(name, states[here][index])
+            requests[here].set_tensor(name + "1", states[there][index])
 
     def stream():
-        for _ in range(200):
-            request.infer()
+        for i in range(200):
+            requests[i & 1].infer()
 
     return stream
 
@@ -170,8 +219,7 @@ STEPS = {"torch": torch_step, "flax": flax_step, "keras": keras_step, "onnxrunti
 
 def versions(name):
     import importlib.metadata as metadata
-    package = {"keras": "keras", "flax": "flax"}.get(name, name)
-    found = f"{name} {metadata.version(package)}"
+    found = f"{name} {metadata.version(name)}"
     return found + (f" on tensorflow-cpu {metadata.version('tensorflow-cpu')}" if name == "keras" else "")
 
 
@@ -187,9 +235,12 @@ def main():
     answers.flush()
     for line in sys.stdin:
         job = json.loads(line)
-        step = STEPS[name](job["mode"], job["cell"], job["shape"], threads)
+        if "model" in job:
+            step = torch_model_step(job["model"], threads)
+        else:
+            step = STEPS[name](job["mode"], job["cell"], job["shape"], threads)
         seconds = median_seconds(step, job["seconds"])
-        answers.write(json.dumps({"seconds": seconds / (200 if job["mode"] == "stream" else 1)}) + "\n")
+        answers.write(json.dumps({"seconds": seconds / (200 if job.get("mode") == "stream" else 1)}) + "\n")
         answers.flush()
 
 

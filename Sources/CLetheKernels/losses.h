@@ -1,4 +1,4 @@
-// Softmax and the losses. A loss and its gradient come from one pass over the outputs.
+// Softmax and the losses. A loss and its gradient come from one call, a row or a block of numbers at a time.
 
 LETHE_AI float row_max(const float *x, int64_t n) {
   float most = x[0];
@@ -9,13 +9,13 @@ LETHE_AI float row_max(const float *x, int64_t n) {
   for (; i < n; i++) if (x[i] > most) most = x[i];
   return most;
 }
-// y = exp(x - most); returns the sum.
+// y = exp(x - most), where y is wanted; returns the sum.
 LETHE_AI float row_exp(float *y, const float *x, float most, int64_t n) {
   vf s = v_set(0);
   LETHE_EACH(i, n) {
     vf e = v_exp(v_load_n(x + i, n - i) - most);
     if (n - i < 16) for (int64_t l = n - i; l < 16; l++) e[l] = 0;
-    v_store_n(y + i, e, n - i);
+    if (y) v_store_n(y + i, e, n - i);
     s = s + e;
   }
   return v_total(s);
@@ -39,13 +39,7 @@ static void cross_entropy(float *losses, float *dx, const float *x, const int32_
       LETHE_EACH(i, columns) v_store_n(d + i, v_load_n(d + i, columns - i) / total * scale, columns - i);
       d[labels[r]] = (share - 1) * scale;
     } else {
-      vf s = v_set(0);
-      LETHE_EACH(i, columns) {
-        vf e = v_exp(v_load_n(x + i, columns - i) - most);
-        if (columns - i < 16) for (int64_t l = columns - i; l < 16; l++) e[l] = 0;
-        s = s + e;
-      }
-      total = v_total(s);
+      total = row_exp(NULL, x, most, columns);
     }
     losses[r] = v_log(v_set(total))[0] - (own - most);
   }

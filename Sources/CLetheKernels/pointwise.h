@@ -1,4 +1,4 @@
-// Elementwise kernels, reductions, losses and optimizer steps.
+// Elementwise kernels, reductions, layer normalisation, pooling and optimizer steps.
 
 // Up to 16 floats; lanes past `n` read as zero and are not written.
 LETHE_AI vf v_load_n(const float *p, int64_t n) {

@@ -5,11 +5,12 @@
 // For each step and each block of 16 units, a tile adds h_{t-1} U to the input projection that already stands in
 // `gates`; the epilogue then turns the sums into gates and state while they are in L1.
 
-// The derivative of a gate's activation from its value.
+// A gate's activation.
 LETHE_AI vf gate(const lethe_recurrent *r, vf x) {
   if (r->hard_gates) return v_clamp(v_fma(x, v_set(r->gate_slope), v_set(r->gate_offset)), 0, 1);
   return v_sigmoid(x);
 }
+// Its derivative, from its value.
 LETHE_AI vf gate_slope(const lethe_recurrent *r, vf g) {
   if (r->hard_gates)
     return v_select((vi)(g > v_set(0)) & (vi)(g < v_set(1)), v_set(r->gate_slope), v_set(0));

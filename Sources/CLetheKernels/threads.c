@@ -1,5 +1,8 @@
 // Worker threads that share one loop at a time. They spin for the next loop as long as a training step may work alone,
 // then sleep: to wake a sleeper costs more than a small loop, and may put it on the caller's own core.
+#if defined(__linux__)
+#define _GNU_SOURCE  // sched_getaffinity
+#endif
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -10,7 +13,7 @@
 
 enum { MOST_WORKERS = 255, MOST_UNITS = 1024, SPIN_NANOSECONDS = 5000000 };
 
-// A loop's indices are claimed in `units` runs. `ticket` is (loop number << 32) + units; claimed[i] holds the number of
+// A loop's indices are claimed in `units` runs. `ticket` is (loop number << 16) + units; claimed[i] holds the number of
 // the last loop whose run i was taken, so a worker that is late finds its runs taken by its own loop or a later one. Each
 // thread begins with a run of its own, so equal loops find their data in the same caches; then it helps the others. The
 // caller waits for finished indices, never for workers. The rest of a loop is written before its ticket, while the
@@ -20,7 +23,7 @@ static struct {
   pthread_mutex_t sleep_lock;
   pthread_cond_t wake;
   _Atomic uint64_t ticket;
-  _Atomic uint32_t claimed[MOST_UNITS];
+  _Atomic uint64_t claimed[MOST_UNITS];
   _Atomic int64_t count, done;
   _Atomic int32_t helpers;  // workers the loop may use
   _Atomic(void (*)(void *, int64_t)) task;
@@ -42,7 +45,7 @@ static inline void pause_briefly(void) {
 }
 
 typedef struct {
-  int turns;
+  uint64_t turns;
   struct timespec start;
 } spin;
 
@@ -58,12 +61,13 @@ static bool go_on(spin *s) {
 
 // `me` is 0 for the caller, 1... for workers.
 static void work(uint64_t ticket, int32_t me) {
-  uint32_t number = (uint32_t)(ticket >> 32), units = (uint32_t)ticket;
+  uint64_t number = ticket >> 16;
+  uint32_t units = (uint32_t)(ticket & 0xffff);
   int64_t start = (int64_t)units * me / (atomic_load(&crew.helpers) + 1);
   for (uint32_t k = 0; k < units; k++) {
     int64_t i = (start + k) % units;
-    uint32_t last = atomic_load(&crew.claimed[i]);
-    if ((int32_t)(number - last) <= 0 || !atomic_compare_exchange_strong(&crew.claimed[i], &last, number)) continue;
+    uint64_t last = atomic_load(&crew.claimed[i]);
+    if (last >= number || !atomic_compare_exchange_strong(&crew.claimed[i], &last, number)) continue;
     // The loop cannot end before this run does, so count and task are those the ticket was for.
     int64_t count = atomic_load(&crew.count), from = count * i / units, to = count * (i + 1) / units;
     for (int64_t j = from; j < to; j++) atomic_load(&crew.task)(atomic_load(&crew.context), j);
@@ -73,20 +77,25 @@ static void work(uint64_t ticket, int32_t me) {
 
 static void *worker(void *argument) {
   int32_t id = (int32_t)(intptr_t)argument;
-  uint32_t seen = 0;
+  uint64_t seen = 0;
+  spin s = {0};
   inside_task = true;
   for (;;) {
     uint64_t ticket = atomic_load(&crew.ticket);
-    for (spin s = {0}; ticket >> 32 == seen && go_on(&s);) ticket = atomic_load(&crew.ticket);
-    if (ticket >> 32 == seen) {
+    while (ticket >> 16 == seen && go_on(&s)) ticket = atomic_load(&crew.ticket);
+    if (ticket >> 16 == seen) {
       pthread_mutex_lock(&crew.sleep_lock);
       atomic_fetch_add(&crew.sleepers, 1);
-      while ((ticket = atomic_load(&crew.ticket)) >> 32 == seen) pthread_cond_wait(&crew.wake, &crew.sleep_lock);
+      while ((ticket = atomic_load(&crew.ticket)) >> 16 == seen) pthread_cond_wait(&crew.wake, &crew.sleep_lock);
       atomic_fetch_sub(&crew.sleepers, 1);
       pthread_mutex_unlock(&crew.sleep_lock);
     }
-    seen = (uint32_t)(ticket >> 32);
-    if (id < atomic_load(&crew.helpers)) work(ticket, id + 1);
+    seen = ticket >> 16;
+    // Loops that do not want this worker let it fall asleep.
+    if (id < atomic_load(&crew.helpers)) {
+      work(ticket, id + 1);
+      s.turns = 0;
+    }
   }
   return NULL;
 }
@@ -116,8 +125,7 @@ void lethe_parallel(int32_t threads, int64_t count, void (*task)(void *, int64_t
   atomic_store(&crew.helpers, threads - 1);
   atomic_store(&crew.task, task);
   atomic_store(&crew.context, context);
-  uint32_t number = (uint32_t)(atomic_load(&crew.ticket) >> 32) + 1;
-  uint64_t ticket = (uint64_t)number << 32 | (uint64_t)(count < MOST_UNITS ? count : MOST_UNITS);
+  uint64_t ticket = ((atomic_load(&crew.ticket) >> 16) + 1) << 16 | (uint64_t)(count < MOST_UNITS ? count : MOST_UNITS);
   atomic_store(&crew.ticket, ticket);
   if (atomic_load(&crew.sleepers) > 0) {
     pthread_mutex_lock(&crew.sleep_lock);
@@ -133,6 +141,12 @@ void lethe_parallel(int32_t threads, int64_t count, void (*task)(void *, int64_t
 }
 
 int32_t lethe_processor_count(void) {
+#if defined(__linux__)
+  // Those this process may run on.
+  cpu_set_t set;
+  long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+#else
   long n = sysconf(_SC_NPROCESSORS_ONLN);
+#endif
   return n < 1 ? 1 : n > MOST_WORKERS ? MOST_WORKERS : (int32_t)n;
 }

@@ -76,9 +76,10 @@ LETHE_AI void tile_run(tile_args *t, int64_t rows, int64_t vecs) {
   for (int64_t v = 0; v < vecs; v += n) {
     n = vecs - v < most ? vecs - v : most;
     tile_table[n - 1][rows - 1](t);
-    t->w += n * 16; t->init += n * t->init_vec; t->out += n * t->out_vec;
+    t->w += n * 16; t->init += n * t->init_vec; t->out += n * t->out_vec; t->next += n * t->out_vec;
   }
   t->w -= vecs * 16; t->init -= vecs * t->init_vec; t->out -= vecs * t->out_vec;
+  t->next -= vecs * t->out_vec;
 }
 #endif
 

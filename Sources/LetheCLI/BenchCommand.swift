@@ -8,7 +8,8 @@ extension RecurrentBenchmark.Mode: ExpressibleByArgument {}
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
-    abstract: "Time a recurrent layer at a shape or a grid of shapes, beside the peak of this machine.",
+    abstract:
+      "Time a recurrent layer at a shape or a grid of shapes, or a model, beside the peak of this machine.",
     discussion: """
       A training step (train) is forward with all outputs, mean squared error, and backward with the gradients of the \
       input and of all weights; adam adds Adam's step. infer is the outputs of whole sequences. stream is one step at \
@@ -22,11 +23,19 @@ struct BenchCommand: ParsableCommand {
         lethe bench --cell gru --mode stream --input 32 --hidden 32 --json
         lethe bench --mode train --ragged --batch 64
         lethe bench grid --mode train --threads 1
+        lethe bench ptb --json
       """)
 
-  enum Work: String, CaseIterable, ExpressibleByArgument { case shape, grid }
+  enum Work: String, CaseIterable, ExpressibleByArgument {
+    case shape, grid, mnist, ptb
+    var model: ModelBenchmark.Work? { ModelBenchmark.Work(rawValue: rawValue) }
+  }
 
-  @Argument(help: "One shape, or the grid: all cells and modes unless --cell or --mode say less.")
+  @Argument(
+    help: """
+      One shape; the grid (all cells and modes unless --cell or --mode say less); or a training step of a whole \
+      model: the recipe for MNIST, or the small language model on Penn Treebank.
+      """)
   var work = Work.shape
   @Option(help: ArgumentHelp("The kind of cell. (default: lstm; grid: lstm and gru)"))
   var cell: RecurrentBenchmark.Cell?
@@ -53,8 +62,12 @@ struct BenchCommand: ParsableCommand {
       throw ValidationError("--seconds and --repeats both say how long to go on; give one of them.")
     }
     for (name, value) in [("--batch", batch), ("--time", time), ("--input", input), ("--hidden", hidden)]
-    where value != nil && work == .grid {
-      throw ValidationError("\(name) does not go with grid, which has shapes of its own.")
+    where value != nil && work != .shape {
+      throw ValidationError("\(name) does not go with \(work), which has shapes of its own.")
+    }
+    for (name, isGiven) in [("--cell", cell != nil), ("--mode", mode != nil), ("--ragged", ragged)]
+    where isGiven && work.model != nil {
+      throw ValidationError("\(name) does not go with \(work), which is a model of its own.")
     }
     let streams = mode?.isStreaming ?? false
     for (name, isGiven) in [("--batch", batch != nil), ("--time", time != nil), ("--ragged", ragged)]
@@ -65,6 +78,7 @@ struct BenchCommand: ParsableCommand {
   }
 
   func run() throws {
+    if let model = work.model { return try time(model) }
     for benchmark in work == .grid ? grid : [shape] {
       var benchmark = benchmark
       benchmark.isRagged = ragged && !benchmark.mode.isStreaming
@@ -77,6 +91,30 @@ struct BenchCommand: ParsableCommand {
       } else {
         try Console.line(text(benchmark, report))
       }
+    }
+  }
+
+  private func time(_ model: ModelBenchmark.Work) throws {
+    let report = try options.withThreads {
+      try ModelBenchmark(model, seconds: seconds ?? 1, repeats: repeats).run()
+    }
+    let epoch = report.medianSeconds * Double(model.stepsPerEpoch)
+    if options.json {
+      try Console.json(
+        JSONFields([
+          ("model", .text(model.rawValue)), ("threads", .whole(report.threads)),
+          ("isa", .text(report.isa.rawValue)),
+          ("repeats", .whole(report.repeats)), ("median_seconds", .number(report.medianSeconds)),
+          ("min_seconds", .number(report.minSeconds)), ("epoch_seconds", .number(epoch)),
+        ]))
+    } else {
+      try Console.line(
+        """
+        \(model.rawValue), \(report.threads) thread\(report.threads == 1 ? "" : "s"), \(report.isa.rawValue)
+        median \(microseconds(report.medianSeconds)) µs, best \(microseconds(report.minSeconds)) µs a training step, \
+        \(report.repeats) repeats
+        \((epoch * 10).rounded() / 10) s an epoch of \(model.stepsPerEpoch) steps
+        """)
     }
   }
 
@@ -117,7 +155,8 @@ struct BenchCommand: ParsableCommand {
       padded(shape.joined(separator: ","), 18),
       padded(microseconds(report.medianSeconds) + " µs", 16, right: true),
       padded("\(Int(report.gflops.rounded())) GFLOP/s", 12, right: true),
-      padded("\(report.percentOfPeak) %", 6, right: true),
+      padded(report.peakGflops > 0 ? "\(report.percentOfPeak) %" : "", 6, right: true),
+      benchmark.isRagged ? " ragged" : "",
     ].joined(separator: " ")
   }
 
@@ -144,8 +183,8 @@ struct BenchCommand: ParsableCommand {
       \(microseconds(report.nearlyAllSeconds)) µs, slowest \(microseconds(report.maxSeconds)) µs \(unit), \
       \(report.repeats) repeats
       \(Int(report.gflops.rounded())) GFLOP/s\(share)
-      memory grew by \(report.memoryGrowth >> 20) MiB from the first repeat on; \(report.systemCalls) requests for \
-      memory went to the system once warm
+      memory grew by \(report.memoryGrowth >> 20) MiB from the first repeat on; requests for memory that went to the system \
+      while timed: \(report.systemCalls)
       """
   }
 

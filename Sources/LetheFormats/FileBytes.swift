@@ -43,7 +43,8 @@ public enum FileBytes {
   /// Writes a file whole or not at all: whoever opens `path` sees the old bytes or all of the new ones.
   ///
   /// The bytes go to a temporary file in the same folder, which takes the name once the disk has it.
-  /// A symbolic link is followed, and permissions stay as they were. What is no regular file, such as
+  /// A symbolic link is followed, and permissions stay as they were; a file that may not be written, and a link to
+  /// nothing, are refused. What is no regular file, such as
   /// `/dev/null` or a pipe, is written to directly.
   ///
   /// - Throws: a `LetheError` with the system's reason; the temporary file is removed, and `path` is as it

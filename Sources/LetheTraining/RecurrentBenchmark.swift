@@ -1,14 +1,6 @@
 import LetheCore
 import LetheNN
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// Times one recurrent layer at one shape, the way the peers are timed: warm, many repeats, the median.
 ///
 /// Operations are counted as forward 2 · R · G · H · (I + H) for R real steps (batch · time, or the sum of the lengths) with
@@ -106,8 +98,8 @@ public struct RecurrentBenchmark: Sendable {
     public var systemCalls: Int
     /// By how much the most memory this process ever held grew from before the first repeat to the end, in bytes.
     public var memoryGrowth: Int
-    /// What sharing an empty loop with a second thread takes, in seconds, the median of many; `nil` with one thread. It
-    /// tells how far apart the cores are just now.
+    /// What sharing a loop of two empty calls with a second thread takes, in seconds, the median of many; `nil` with one
+    /// thread. It tells how far apart the cores are just now.
     public var handoverSeconds: Double?
     /// The instruction set.
     public var isa: InstructionSet
@@ -124,7 +116,7 @@ public struct RecurrentBenchmark: Sendable {
   public func run() throws -> Report {
     for (name, size, most) in [
       ("--batch", batch, 1 << 16), ("--time", time, 1 << 20), ("--input", input, 1 << 16),
-      ("--hidden", hidden, 1 << 13), ("--repeats", repeats ?? 1, 1 << 30),
+      ("--hidden", hidden, 1 << 13), ("--repeats", repeats ?? 1, 1 << 24),
     ] where size < 1 || size > most {
       throw LetheError(name, "is out of range", expected: "1...\(most)", found: "\(size)")
     }
@@ -135,15 +127,14 @@ public struct RecurrentBenchmark: Sendable {
     let isa = try InstructionSet.chosen()
     let threads = mode.isStreaming ? 1 : Parallel.threads
     let before = repeats == nil ? isa.measurePeak() : 0
-    let measured: Measured
+    let measured: RepeatedTiming.Result
     switch cell {
     case .lstm: measured = measure(LSTM(inputSize: input, hiddenSize: hidden, key: RandomKey(seed: 1)))
     case .gru: measured = measure(GRU(inputSize: input, hiddenSize: hidden, key: RandomKey(seed: 1)))
     case .rnn: measured = measure(RNN(inputSize: input, hiddenSize: hidden, key: RandomKey(seed: 1)))
     }
     let peak = repeats == nil ? (before + isa.measurePeak()) / 2 : 0
-    let sorted = measured.times.sorted()
-    let median = sorted[sorted.count / 2]
+    let sorted = measured.times, median = measured.median
     let realSteps = lengths?.reduce(0, +) ?? batch * time
     let operations = Double(2 * realSteps * cell.gates * hidden) * Double(input + hidden)
     return Report(
@@ -163,13 +154,9 @@ public struct RecurrentBenchmark: Sendable {
     return draws.map { min(1 + Int($0 * Float(time)), time) }
   }
 
-  private struct Measured {
-    var times: [Double]
-    var systemCalls: Int
-    var memoryGrowth: Int
-  }
-
-  private func measure<C: RecurrentCell>(_ layer: Recurrent<C>) -> Measured {
+  private func measure<C: RecurrentCell>(_ layer: Recurrent<C>) -> RepeatedTiming.Result {
+    let timed = RepeatedTiming(
+      seconds: seconds, repeats: repeats, most: mode == .latency ? 4_000_000 : 100_000)
     let x = RandomKey(seed: 2).normal(shape: [batch, time, input])
     let timing = Timing(lengths: lengths)
     switch mode {
@@ -177,20 +164,20 @@ public struct RecurrentBenchmark: Sendable {
       let target = RandomKey(seed: 3).normal(shape: [batch, time, hidden])
       var layer = layer
       var optimizer = OptimizerState(.adam())
-      return repeated {
+      return timed.run {
         let (_, gradients) = layer.gradients { layer, tape in
           meanSquaredError(layer(tape.watched(x, timing: timing)), target)
         }
         if mode == .adam { optimizer.update(&layer, gradients: gradients) }
       }
     case .infer:
-      return repeated { _ = layer(Variable(x, timing: timing)) }
+      return timed.run { _ = layer(Variable(x, timing: timing)) }
     case .stream, .latency:
       var stream = layer.stream()
       return x.withUnsafeBuffer { x in
-        if mode == .latency || repeats != nil { return repeated { stream.step(x) } }
+        if mode == .latency || repeats != nil { return timed.run { stream.step(x) } }
         let steps = 200
-        var measured = repeated { for _ in 0..<steps { stream.step(x) } }
+        var measured = timed.run { for _ in 0..<steps { stream.step(x) } }
         for index in measured.times.indices { measured.times[index] /= Double(steps) }
         return measured
       }
@@ -198,49 +185,7 @@ public struct RecurrentBenchmark: Sendable {
   }
 
   private func handover() -> Double {
-    let times = (0..<2001).map { _ in seconds(of: { Parallel.run(2, threads: 2) { _ in } }) }
+    let times = (0..<2001).map { _ in RepeatedTiming.seconds { Parallel.run(2, threads: 2) { _ in } } }
     return times.sorted()[1000]
-  }
-
-  /// How long a call takes.
-  private func seconds(of body: () -> Void) -> Double {
-    let (whole, atto) = ContinuousClock().measure(body).components
-    return Double(whole) + Double(atto) * 1e-18
-  }
-
-  /// Warms up for a third of the time, then collects the time of each call for at least five calls.
-  private func repeated(_ body: () -> Void) -> Measured {
-    let clock = ContinuousClock()
-    func elapsed(since start: ContinuousClock.Instant) -> Double {
-      let (whole, atto) = start.duration(to: clock.now).components
-      return Double(whole) + Double(atto) * 1e-18
-    }
-    let most = repeats ?? 4_000_000
-    var times: [Double] = []
-    times.reserveCapacity(repeats ?? (mode == .latency ? most : 0))
-    let memory = Self.mostResident
-    if repeats == nil {
-      let warm = clock.now
-      repeat { body() } while elapsed(since: warm) < min(0.3, seconds / 3)
-    }
-    let calls = MemoryUse.now.systemCalls
-    let start = clock.now
-    while times.count < most, repeats != nil || times.count < 5 || elapsed(since: start) < seconds {
-      times.append(seconds(of: body))
-    }
-    return Measured(
-      times: times, systemCalls: MemoryUse.now.systemCalls - calls, memoryGrowth: Self.mostResident - memory)
-  }
-
-  /// The most memory this process ever held, in bytes.
-  private static var mostResident: Int {
-    var usage = rusage()
-    #if canImport(Darwin)
-      return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_maxrss : 0
-    #elseif canImport(Musl)
-      return getrusage(RUSAGE_SELF, &usage) == 0 ? Int(usage.ru_maxrss) << 10 : 0
-    #else
-      return getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 ? Int(usage.ru_maxrss) << 10 : 0
-    #endif
   }
 }

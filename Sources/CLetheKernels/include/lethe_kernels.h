@@ -85,8 +85,8 @@ typedef struct lethe_recurrent {
   bool copies;
   bool hard_gates;           // gates clamp(slope * x + offset, 0, 1) instead of the logistic sigmoid
   float gate_slope, gate_offset;
-  const float *_Null_unspecified w_hidden;     // panels, gate columns by block: [block][k][gates][16]; RNN: panels of 4 blocks
-  const float *_Nullable w_candidate;  // GRU before: panels of 4 blocks of the candidate's recurrent matrix
+  const float *_Null_unspecified w_hidden;     // panels, gate columns by block: [block][k][gates][16]; RNN: panels of at most 4 blocks
+  const float *_Nullable w_candidate;  // GRU before: panels of at most 4 blocks of the candidate's recurrent matrix
   const float *_Nullable b_hidden;     // GRU after: [block][16], the bias inside the reset
   float *_Null_unspecified gates;
   ptrdiff_t gates_block;     // floats between two blocks of gates; steps start at gates' row 0
@@ -95,7 +95,7 @@ typedef struct lethe_recurrent {
   const float *_Nullable h0, *_Nullable c0;      // [block][B][16], with copies only
   bool keep_gates;           // forward: write gate values back for a later backward pass
   // backward only
-  const float *_Nullable w_hidden_t;     // panels of 4 blocks, k in the order of the gate columns, padded units included
+  const float *_Nullable w_hidden_t;     // panels of at most 4 blocks, k in the order of the gate columns, padded units included
   const float *_Nullable w_candidate_t;  // GRU before
   const float *_Nullable dh_out;         // [block][R][16] gradient of the outputs, or NULL
   ptrdiff_t dh_out_block;

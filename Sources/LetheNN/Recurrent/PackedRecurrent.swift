@@ -56,7 +56,7 @@ final class PackedRecurrent: Sendable {
     let units = Int(matrix.units), k = Int(matrix.k), blocks = (units + 15) / 16
     let storage = Storage(count: blocks * k * Int(matrix.slots) * 16)
     if matrix.slots == 1 {
-      // One gate: panels of four blocks of units instead of one block's gates.
+      // One gate: panels of at most four blocks of units instead of one block's gates.
       kernels.pack(storage.pointer, weight, 1, k, Int64(k), Int64(units), 4, 0, Int64((blocks + 3) / 4))
     } else {
       Parallel.split(blocks, grain: packingGrain(k * Int(matrix.slots) * 16)) { part in

@@ -68,7 +68,7 @@ extension RecurrentPass {
         sums.add(rows, x: x, chunkBlock: chunkBlock, work, in: self)
       }
     }
-    withExtendedLifetime((dOutputs, dGate, dFinal, hiddenPanels, candidatePanels, inputPanels, x)) {}
+    withExtendedLifetime((dOutputs, dGate, dxRows, dFinal, hiddenPanels, candidatePanels, inputPanels, x)) {}
     let (dInput, dHidden, dInputBias, dHiddenBias) = sums.gradients(in: self)
     return InputGradients(
       parts: [dx, dInput, dHidden, dInputBias, dHiddenBias],

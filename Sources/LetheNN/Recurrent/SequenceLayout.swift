@@ -76,19 +76,7 @@ struct SequenceLayout {
   func lastRow(_ row: Int) -> Int? { lengths[row] == 0 ? nil : Int(firstRow[lengths[row] - 1]) + row }
 
   /// Ranges of batch rows with about as many steps each.
-  func shares(_ count: Int) -> [Range<Int>] {
-    var shares: [Range<Int>] = []
-    var start = 0, done = 0
-    for row in 0..<batch {
-      done += max(lengths[row], 1)
-      let goal = (rows + batch) * (shares.count + 1) / count
-      if (done >= goal && shares.count < count - 1) || row == batch - 1 {
-        shares.append(start..<row + 1)
-        start = row + 1
-      }
-    }
-    return shares
-  }
+  func shares(_ count: Int) -> [Range<Int>] { evenShares(of: lengths, count) }
 
   /// The steps in chunks of at most `most` rows, or of one step where that has more.
   func chunks(rows most: Int) -> [Range<Int>] {
@@ -126,8 +114,8 @@ struct SequenceLayout {
       let first = Int(firstRow[t]) + share.lowerBound, active = rows(of: t..<t + 1).count
       let width = min(active, share.upperBound) - share.lowerBound
       if width <= 0 { break }
-      if let last = runs.last, last.width == width, last.count == 1 || last.apart == active,
-        last.first + last.count * (last.count == 1 ? first - last.first : active) == first
+      if let last = runs.last, last.width == width,
+        last.count == 1 || last.first + last.count * last.apart == first
       {
         runs[runs.count - 1].apart = (first - last.first) / last.count
         runs[runs.count - 1].count += 1
@@ -217,4 +205,21 @@ struct SequenceLayout {
     }
     return tensor
   }
+}
+
+/// Cuts sequences of the given lengths into at most `count` neighbouring ranges with about as many steps each. A sequence
+/// counts one step more than it has, so that empty ones are shared out too.
+package func evenShares(of lengths: [Int], _ count: Int) -> [Range<Int>] {
+  let all = lengths.reduce(0, +) + lengths.count
+  var shares: [Range<Int>] = []
+  var start = 0, done = 0
+  for (row, length) in lengths.enumerated() {
+    done += length + 1
+    let goal = all * (shares.count + 1) / count
+    if (done >= goal && shares.count < count - 1) || row == lengths.count - 1 {
+      shares.append(start..<row + 1)
+      start = row + 1
+    }
+  }
+  return shares
 }

@@ -3,7 +3,7 @@
 static const float zeros_row[64] __attribute__((aligned(64))) = {0};
 
 enum {
-  K_CHUNK = 256,     // rows of a panel that stay in L2 while the left operand passes (one block only)
+  K_CHUNK = 1024,    // rows of a panel that stay in L2 while the left operand passes (one block only)
   LEFT_CHUNK = 1 << 16,  // floats of the left operand that stay in L2 while the panels pass
 };
 

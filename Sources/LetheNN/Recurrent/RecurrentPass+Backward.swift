@@ -12,8 +12,9 @@ extension RecurrentPass {
     _ work: Work, weights: Weights, hidden: Tensor?, cell: Tensor?, outputs: Tensor?, outputGate: Tensor?,
     wantsInput: Bool
   ) -> InputGradients {
-    // Weight gradients sum a chunk's rows in order, last chunk first: chunks may depend on shapes and lengths only.
-    let chunks = layout.chunks(rows: 256)
+    // Weight gradients sum a chunk's rows in order, last chunk first: chunks may depend on shapes and lengths only. 256
+    // rows of gates stay in L2; where the sums themselves are larger than that, they should pass through memory seldom.
+    let chunks = layout.chunks(rows: inputs + units < 512 ? 256 : 1024)
     let most = chunks.map { layout.rows(of: $0).count }.max() ?? 0
     let (inputBlocks, chunkBlock) = ((inputs + 15) / 16, most * 16)
     func rowsOfChunk(_ isWanted: Bool, _ blocks: Int) -> Storage? {
@@ -87,7 +88,7 @@ extension RecurrentPass {
     product.left.a = UnsafePointer(gates)
     product.left.a_row = slots * 16
     product.left.a_k = 1
-    product.left.a_block = rows * slots * 16
+    product.left.a_block = gatesBlock
     product.left.k_width = Int64(count * 16)
     product.left.k_blocks = Int64(blocks)
     product.left.k_last = Int64(count * 16)

@@ -8,7 +8,7 @@ extension RecurrentPass {
     outputs: Tensor?
   ) -> Work {
     let work = prepared(x, initialHidden, initialCell)
-    if keeps { work.gates = Storage(count: blocks * rows * slots * 16) }
+    if keeps { work.gates = Storage(count: blocks * gatesBlock) }
     let packed = PackedRecurrent(
       description, input: weights.input.tensor, hidden: weights.hidden.tensor,
       inputBias: weights.inputBias.tensor, hiddenBias: weights.hiddenBias.tensor)

@@ -36,6 +36,12 @@ struct RecurrentPass {
   var blocks: Int { (units + 15) / 16 }
   var slots: Int { description.slots }
   var rows: Int { layout.rows }
+  /// Floats between two blocks of gates: their rows, and space that keeps the same row of all blocks out of the same few
+  /// sets of a cache (a set of L2 holds 16 of the lines that lie 64 KB apart).
+  var gatesBlock: Int {
+    let lines = rows * slots
+    return (lines < 1024 ? lines : (lines - 33 + 127) / 128 * 128 + 33) * 16
+  }
   var batch: Int { layout.batch }
   var copies: Bool { !layout.isEven || layout.resets != nil || hiddenMask != nil }
 
@@ -164,7 +170,7 @@ struct RecurrentPass {
         a.copies = copies
         description.fill(&a)
         a.gates = work.gates?.pointer
-        a.gates_block = rows * slots * 16
+        a.gates_block = gatesBlock
         a.h_in = work.hidden.pointer
         a.h_prev = (work.hiddenKept ?? work.hidden).pointer
         a.h_out = work.hiddenOut?.pointer ?? work.hidden.pointer + batch * 16
@@ -183,8 +189,9 @@ struct RecurrentPass {
     let result = layout.scattered(columns: units)
     guard let gates = work.gates else { return result }
     let values = Storage(count: blocks * rows * 16)
-    for row in 0..<blocks * rows {
-      (values.pointer + row * 16).update(from: gates.pointer + (row * slots + slot) * 16, count: 16)
+    for block in 0..<blocks {
+      let (from, to) = (gates.pointer + block * gatesBlock, values.pointer + block * rows * 16)
+      for row in 0..<rows { (to + row * 16).update(from: from + (row * slots + slot) * 16, count: 16) }
     }
     layout.scatter(
       values.pointer, block: rows * 16, layout.runs(0..<layout.steps, 0..<batch), into: result, columns: units

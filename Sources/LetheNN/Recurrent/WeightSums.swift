@@ -28,7 +28,7 @@ struct WeightSums {
     let isFirst = !isStarted
     isStarted = true
     let (description, units, slots) = (pass.description, pass.units, pass.slots)
-    let gatesBlock = pass.rows * slots * 16, at = rows.lowerBound
+    let gatesBlock = pass.gatesBlock, at = rows.lowerBound
     let stateBlock = (pass.copies ? pass.rows : pass.rows + pass.batch) * 16
     let dG = gates.pointer + at * slots * 16
     func product(

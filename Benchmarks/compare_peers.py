@@ -10,10 +10,9 @@
   python3 Benchmarks/compare_peers.py --cells gru --modes infer --json > rows.jsonl
 
 The peers are installed once, by pip, into --environment (a throw-away folder; about 3 GB). A training step is forward
-with all outputs, mean squared error, and backward with the gradients of all weights and, but for Flax and Keras, of
-the input; adam adds the optimizer's step. infer is the outputs of whole sequences. A streaming step is one step at
-batch 1 with the state carried; ONNX Runtime and OpenVINO are called with bound inputs and outputs, their quickest
-way. With one thread all are pinned to one core; --rounds says how often each contender is asked in turn. A ratio is
+with all outputs, mean squared error, and backward with the gradients of all weights and of the input; adam adds the
+optimizer's step. infer is the outputs of whole sequences. A streaming step is one step at batch 1 with the state
+carried; ONNX Runtime and OpenVINO are called with bound inputs and outputs, their quickest way. With one thread all are pinned to one core; --rounds says how often each contender is asked in turn. A ratio is
 the best peer's time over Lethe's. Needs an idle machine.
 """
 import argparse

@@ -101,8 +101,8 @@ def flax_step(mode, cell, shape, threads):
     target = jax.random.normal(key, (batch, steps, units))
     layer = nn.RNN((nn.OptimizedLSTMCell if cell == "lstm" else nn.GRUCell)(units))
     weights = layer.init(key, x)
-    run = jax.jit(jax.value_and_grad(lambda w: ((layer.apply(w, x) - target) ** 2).mean()))
-    return lambda: jax.block_until_ready(run(weights))
+    run = jax.jit(jax.value_and_grad(lambda w, x: ((layer.apply(w, x) - target) ** 2).mean(), argnums=(0, 1)))
+    return lambda: jax.block_until_ready(run(weights, x))
 
 
 def keras_step(mode, cell, shape, threads):
@@ -117,8 +117,9 @@ def keras_step(mode, cell, shape, threads):
     @tf.function
     def step():
         with tf.GradientTape() as tape:
+            tape.watch(x)
             loss = tf.reduce_mean((layer(x, training=True) - target) ** 2)
-        return tape.gradient(loss, layer.trainable_variables)
+        return tape.gradient(loss, [x] + layer.trainable_variables)
 
     return step
 

@@ -42,7 +42,8 @@ struct BenchCommand: ParsableCommand {
   @Option(help: ArgumentHelp("What is timed. (default: train; grid: train, infer and stream)"))
   var mode: RecurrentBenchmark.Mode?
   @Option(help: "Sequences in the batch; 1 in stream and latency mode. (default: 32)") var batch: Int?
-  @Option(help: "Steps of a sequence; 1 in stream and latency mode. (default: 100)") var time: Int?
+  @Option(help: "Steps of a sequence (default: 100); in stream mode, of a group on one clock. (default: 200)")
+  var time: Int?
   @Option(help: "Input features. (default: 128)") var input: Int?
   @Option(help: "Units. (default: 256)") var hidden: Int?
   @Flag(help: "Sequences of lengths drawn evenly from 1 to --time instead of full ones.") var ragged = false
@@ -69,9 +70,13 @@ struct BenchCommand: ParsableCommand {
     where isGiven && work.model != nil {
       throw ValidationError("\(name) does not go with \(work), which is a model of its own.")
     }
-    let streams = mode?.isStreaming ?? false
-    for (name, isGiven) in [("--batch", batch != nil), ("--time", time != nil), ("--ragged", ragged)]
-    where isGiven && streams && !(name == "--batch" && batch == 1) && !(name == "--time" && time == 1) {
+    if ragged, work == .grid, mode == nil {
+      throw ValidationError(
+        "--ragged does not go with streams, which are in the grid; say --mode train or infer.")
+    }
+    for (name, isGiven) in [
+      ("--batch", (batch ?? 1) != 1), ("--time", (time ?? 1) != 1 && mode == .latency), ("--ragged", ragged),
+    ] where isGiven && mode?.isStreaming ?? false {
       throw ValidationError(
         "\(name) does not go with stream and latency, which make single steps at batch 1.")
     }
@@ -120,7 +125,8 @@ struct BenchCommand: ParsableCommand {
 
   private var shape: RecurrentBenchmark {
     RecurrentBenchmark(
-      cell: cell ?? .lstm, mode: mode ?? .train, batch: batch ?? 32, time: time ?? 100, input: input ?? 128,
+      cell: cell ?? .lstm, mode: mode ?? .train, batch: batch ?? 32,
+      time: time ?? (mode == .stream ? 200 : 100), input: input ?? 128,
       hidden: hidden ?? 256, seconds: seconds ?? 1)
   }
 

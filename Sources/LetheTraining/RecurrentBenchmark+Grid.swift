@@ -14,7 +14,7 @@ extension RecurrentBenchmark {
   public static func grid(cells: [Cell], modes: [Mode], seconds: Double) -> [RecurrentBenchmark] {
     cells.flatMap { cell in
       modes.flatMap { mode in
-        (mode.isStreaming ? widths.map { (1, 1, $0, $0) } : shapes).map { batch, time, input, hidden in
+        (mode.isStreaming ? widths.map { (1, 200, $0, $0) } : shapes).map { batch, time, input, hidden in
           RecurrentBenchmark(
             cell: cell, mode: mode, batch: batch, time: time, input: input, hidden: hidden, seconds: seconds)
         }

@@ -33,7 +33,7 @@ public struct RecurrentBenchmark: Sendable {
     case adam
     /// The outputs of whole sequences.
     case infer
-    /// One step at a time at batch 1, the state carried: groups of 200 steps.
+    /// One step at a time at batch 1, the state carried, `groupSteps` steps on one clock.
     case stream
     /// The same, each step on its own clock: for the slowest one. The clock itself costs about 0.03 µs.
     case latency
@@ -50,6 +50,8 @@ public struct RecurrentBenchmark: Sendable {
   public var batch: Int
   /// Steps a sequence.
   public var time: Int
+  /// Steps that are timed together in stream mode.
+  public var groupSteps: Int
   /// Input features.
   public var input: Int
   /// Units.
@@ -62,7 +64,7 @@ public struct RecurrentBenchmark: Sendable {
   /// instructions and allocations.
   public var repeats: Int?
 
-  /// A benchmark of the given shape; streams use batch 1 and as many steps as fit the time.
+  /// A benchmark of the given shape; streams use batch 1 and as many groups of `time` steps as fit the seconds.
   public init(
     cell: Cell, mode: Mode, batch: Int, time: Int, input: Int, hidden: Int, seconds: Double = 1
   ) {
@@ -70,6 +72,7 @@ public struct RecurrentBenchmark: Sendable {
     self.mode = mode
     self.batch = mode.isStreaming ? 1 : batch
     self.time = mode.isStreaming ? 1 : time
+    groupSteps = mode == .stream ? time : 1
     self.input = input
     self.hidden = hidden
     self.seconds = seconds
@@ -115,7 +118,8 @@ public struct RecurrentBenchmark: Sendable {
   /// - Throws: `LetheError` when a size is not above 0 or is too large to try.
   public func run() throws -> Report {
     for (name, size, most) in [
-      ("--batch", batch, 1 << 16), ("--time", time, 1 << 20), ("--input", input, 1 << 16),
+      ("--batch", batch, 1 << 16), ("--time", mode == .stream ? groupSteps : time, 1 << 20),
+      ("--input", input, 1 << 16),
       ("--hidden", hidden, 1 << 13), ("--repeats", repeats ?? 1, 1 << 24),
     ] where size < 1 || size > most {
       throw LetheError(name, "is out of range", expected: "1...\(most)", found: "\(size)")
@@ -176,7 +180,7 @@ public struct RecurrentBenchmark: Sendable {
       var stream = layer.stream()
       return x.withUnsafeBuffer { x in
         if mode == .latency || repeats != nil { return timed.run { stream.step(x) } }
-        let steps = 200
+        let steps = groupSteps
         var measured = timed.run { for _ in 0..<steps { stream.step(x) } }
         for index in measured.times.indices { measured.times[index] /= Double(steps) }
         return measured

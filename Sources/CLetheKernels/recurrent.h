@@ -31,6 +31,13 @@ LETHE_AI cell_shape shape_of(lethe_cell cell) {
   }
 }
 
+// The panels of at most 4 blocks of units that r asks for, and the blocks they hold.
+typedef struct { int64_t panel0, panel1, block0, block1; } unit_range;
+LETHE_AI unit_range units_of(const lethe_recurrent *r) {
+  int64_t blocks = (r->units + 15) / 16, last = r->panel1 ? r->panel1 : panel_count(blocks, 4);
+  return (unit_range){r->panel0, last, panel_start(blocks, 4, r->panel0), panel_start(blocks, 4, last)};
+}
+
 LETHE_AI int64_t active_rows(const lethe_recurrent *r, int64_t t) {
   if (t >= r->steps) return 0;
   return t < 0 ? r->batch : r->first_row[t + 1] - r->first_row[t];
@@ -77,11 +84,12 @@ LETHE_AI void rnn_forward_row(lethe_cell cell, const float *g, float *h_out) {
 
 // Fills the state that step t + 1 reads from what step t wrote (t = -1: the initial state).
 static void advance(const lethe_recurrent *r, int64_t t, int64_t b0, int64_t b1) {
-  int64_t n = active_rows(r, t + 1), blocks = (r->units + 15) / 16;
+  int64_t n = active_rows(r, t + 1);
+  unit_range own = units_of(r);
   if (n < b1) b1 = n;
   if (t + 1 >= r->steps || b0 >= b1) return;
   int64_t from = t < 0 ? 0 : r->first_row[t], to = r->first_row[t + 1];
-  for (int64_t j = 0; j < blocks; j++)
+  for (int64_t j = own.block0; j < own.block1; j++)
     for (int64_t b = b0; b < b1; b++) {
       ptrdiff_t at = j * r->state_block + (to + b) * 16, was = j * r->state_block + (from + b) * 16;
       ptrdiff_t initial = (j * r->batch + b) * 16;
@@ -136,7 +144,8 @@ LETHE_AI void forward_phase(const lethe_recurrent *r, lethe_cell cell, int phase
   ptrdiff_t left_row = phase == 0 ? 16 : s.slots * 16;
   tile_args args = {.left = {.a_row = left_row, .a_k = 1, .a_block = phase == 0 ? r->state_block : r->gates_block,
                              .k_width = 16, .k_blocks = blocks, .k_last = H - 16 * (blocks - 1)}};
-  for (int64_t n = 0; n < panel_count(blocks, panel); n++) {
+  unit_range own = units_of(r);
+  for (int64_t n = gated ? own.block0 : own.panel0; n < (gated ? own.block1 : own.panel1); n++) {
     int64_t j = panel_start(blocks, panel, n), units = panel_start(blocks, panel, n + 1) - j;
     int64_t vecs = gated ? s.gates : units;
     args.w_k = vecs * 16;
@@ -272,11 +281,12 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
   int64_t blocks = (r->units + 15) / 16, n = active_rows(r, t), next = active_rows(r, t + 1);
   int64_t end = n < b1 ? n : b1, fed = next < end ? next : end;
   int64_t k = s.gates * 16;
+  unit_range own = units_of(r);
   float through[8 * 64] __attribute__((aligned(64)));
   tile_args args = {.left = {.a_row = s.slots * 16, .a_k = 1, .a_block = r->gates_block, .k_width = k,
                              .k_blocks = blocks, .k_last = k},
                     .init = zeros_row, .out = through, .out_row = 64, .out_vec = 16, .next = through};
-  for (int64_t q = 0; q < panel_count(blocks, 4); q++) {
+  for (int64_t q = own.panel0; q < own.panel1; q++) {
     int64_t j = panel_start(blocks, 4, q), units = panel_start(blocks, 4, q + 1) - j, most = tile_rows(units), m;
     args.w_k = units * 16;
     for (int64_t b = b0; b < fed; b += m) {
@@ -297,7 +307,7 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
   }
   if (cell != LETHE_CELL_GRU_BEFORE || t < 0) return;
   args.left.k_width = args.left.k_last = 16;
-  for (int64_t q = 0; q < panel_count(blocks, 4); q++) {
+  for (int64_t q = own.panel0; q < own.panel1; q++) {
     int64_t j = panel_start(blocks, 4, q), units = panel_start(blocks, 4, q + 1) - j, most = tile_rows(units), m;
     args.w_k = units * 16;
     for (int64_t b = b0; b < end; b += m) {
@@ -322,7 +332,6 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
 LETHE_AI void backward_steps(const lethe_recurrent *r, lethe_cell cell, int64_t t0, int64_t t1, int64_t b0,
                              int64_t b1) {
   for (int64_t t = t1 - 1; t >= t0; t--) backward_step(r, cell, t, b0, b1);
-  if (t0 == 0) backward_step(r, cell, -1, b0, b1);
 }
 
 static void backward(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1) {

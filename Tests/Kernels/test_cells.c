@@ -34,7 +34,7 @@ static void go(const layer *l, const pass *p, way w, bool forward) {
   int64_t cut = next_below(l->batch + 1);
   int64_t chunk = w == BY_STEPS || w == BY_BOTH ? 2 : l->steps > 0 ? l->steps : 1;
   int64_t chunks = (l->steps + chunk - 1) / chunk;
-  if (!forward && chunks == 0) kernels->backward(&p->r, 0, 0, 0, l->batch);
+  if (!forward && chunks == 0) kernels->backward(&p->r, -1, 0, 0, l->batch);
   for (int64_t i = 0; i < chunks; i++) {
     int64_t t = (forward ? i : chunks - 1 - i) * chunk, end = smaller(t + chunk, l->steps);
     for (int part = 0; part < 2; part++) {
@@ -44,7 +44,7 @@ static void go(const layer *l, const pass *p, way w, bool forward) {
         b0 = 0;
       }
       if (forward) kernels->forward(&p->r, t, end, b0, b1);
-      else kernels->backward(&p->r, t, end, b0, b1);
+      else kernels->backward(&p->r, t == 0 ? -1 : t, end, b0, b1);
     }
   }
 }

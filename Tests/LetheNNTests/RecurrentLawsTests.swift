@@ -190,6 +190,27 @@ import Testing
     }
   }
 
+  /// A batch of one row shares out its units, step by step, where they are many.
+  @Test(arguments: ["lstm", "gru_after", "gru_before", "rnn_tanh"], [1, 2])
+  func threadsDoNotMatterWhereTheyShareUnits(_ cell: String, batch: Int) {
+    let units = 531
+    let subject = subject(cell, units: units)
+    let x = numbers("x", [batch, 3, inputs])
+    let timings: [Timing?] = [nil, Timing(lengths: Array([3, 1].prefix(batch)))]
+    for timing in timings {
+      func everything() -> [Tensor] {
+        let (_, gradients, _) = subject.gradients { run, tape in
+          let (output, state) = run(
+            tape.watched(x, timing: timing), self.state(subject, batch: batch, units: units))
+          return (output * output).sum() + (state.hidden[0] * state.hidden[0]).sum()
+        }
+        let plain = subject.run(Variable(x, timing: timing), nil)
+        return [plain.output.tensor] + gradients.keys.sorted().compactMap { gradients[$0] }
+      }
+      expectSameBits { everything() }
+    }
+  }
+
   @Test(arguments: cells) func threadsDoNotMatter(_ cell: String) {
     let subject = subject(cell, inputs: 21, units: 70)
     let x = numbers("x", [9, 40, 21])

@@ -228,3 +228,21 @@ import Testing
     #expect(refused(RNN(3, dropout: RecurrentDropout(recurrent: 1))))
   }
 }
+
+@Suite struct PackedCacheTests {
+  /// Weights packed for one call serve the next only while the numbers are the same.
+  @Test func changedWeightsAreSeen() {
+    var layer = LSTM(inputSize: 3, hiddenSize: 19, key: RandomKey(seed: 5))
+    let x = Variable(numbers("x", [2, 4, 3]))
+    let before = layer(x).tensor
+    #expect(sameBits(layer(x).tensor, before))
+    let twin = layer
+    layer.forEachParameter { _, parameter in parameter.value.withUnsafeMutableBuffer { $0[0] += 1 } }
+    let after = layer(x).tensor
+    #expect(!sameBits(after, before))
+    #expect(sameBits(twin(x).tensor, before))
+    #expect(sameBits(layer(x).tensor, after))
+    layer.cell.gateActivation = .hardSigmoid()
+    #expect(!sameBits(layer(x).tensor, after))
+  }
+}

@@ -13,7 +13,7 @@ public enum GateActivation: Sendable, Codable, Equatable {
 /// What the engine must know of a cell: its gates, in which order files hold them, and what the state multiplies.
 ///
 /// The engine owns the matrix products, the time loop, direction, lengths, resets and saved activations.
-public struct CellDescription: Sendable {
+public struct CellDescription: Sendable, Equatable {
   /// Its name in messages.
   public let name: String
   /// The gates in the order of the rows of `weight_ih` and `weight_hh` (PyTorch's).

@@ -74,6 +74,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     var hidden = Parameter()
     var inputBias = Parameter()
     var hiddenBias = Parameter()
+    let cache = PackedCache()
   }
   // Layer by layer, forward then backward.
   var weights: [Weights] = []
@@ -218,7 +219,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
           input,
           weights: .init(
             input: x.with(own.input), hidden: x.with(own.hidden), inputBias: x.with(own.inputBias),
-            hiddenBias: x.with(own.hiddenBias)),
+            hiddenBias: x.with(own.hiddenBias), cache: own.cache),
           initialHidden: state?.hidden[index],
           initialCell: state?.cell.isEmpty ?? true ? nil : state?.cell[index],
           wantsOutputs: wantsSteps, wantsOutputGate: wantsOutputGate && isTop,

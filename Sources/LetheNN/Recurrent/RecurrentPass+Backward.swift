@@ -55,9 +55,12 @@ extension RecurrentPass {
             own[keyPath: argument] = UnsafePointer(target.pointer - first * 16)
           }
           layout.gather(work.input, columns: inputs, runs, into: x.pointer - first * 16, block: chunkBlock)
-          kernels.backward(
-            &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
-            Int64(share.upperBound))
+          let from = steps.lowerBound == 0 ? -1 : steps.lowerBound
+          eachStep(from..<steps.upperBound, own, isAlone: shares.count == 1, isReversed: true) { own, steps in
+            kernels.backward(
+              &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
+              Int64(share.upperBound))
+          }
           if let dx, let dxRows, let inputPanels {
             let at = dxRows.pointer - first * 16
             multiply(

@@ -9,9 +9,7 @@ extension RecurrentPass {
   ) -> Work {
     let work = prepared(x, initialHidden, initialCell)
     if keeps { work.gates = Storage(count: blocks * gatesBlock) }
-    let packed = PackedRecurrent(
-      description, input: weights.input.tensor, hidden: weights.hidden.tensor,
-      inputBias: weights.inputBias.tensor, hiddenBias: weights.hiddenBias.tensor)
+    let packed = packed(weights)
     require(
       packed.inputs == inputs && packed.units == units,
       "\(description.name): \(packed.units) units over \(packed.inputs) inputs cannot run as \(units) over \(inputs)"
@@ -41,9 +39,11 @@ extension RecurrentPass {
           multiply(
             packed.projection(of: x0, block: most * 16, into: own.gates, gatesBlock: own.gates_block), runs,
             width: inputs, isAlone: shares.count == 1)
-          kernels.forward(
-            &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
-            Int64(share.upperBound))
+          eachStep(steps, own, isAlone: shares.count == 1, isReversed: false) { own, steps in
+            kernels.forward(
+              &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
+              Int64(share.upperBound))
+          }
           if let outputs { layout.scatter(hidden, block: block, runs, into: outputs, columns: units) }
         }
         withExtendedLifetime((input, gates)) {}
@@ -51,6 +51,21 @@ extension RecurrentPass {
     }
     withExtendedLifetime(packed) {}
     return work
+  }
+
+  /// The weights as the kernels read them: kept while nothing is trained.
+  private func packed(_ weights: Weights) -> PackedRecurrent {
+    let variables = [weights.input, weights.hidden, weights.inputBias, weights.hiddenBias]
+    let tensors = variables.map(\.tensor)
+    let pack = {
+      PackedRecurrent(
+        description, input: tensors[0], hidden: tensors[1], inputBias: tensors[2], hiddenBias: tensors[3])
+    }
+    if variables.contains(where: \.isRecorded) {
+      weights.cache.drop()
+      return pack()
+    }
+    return weights.cache.packed(tensors, description, pack)
   }
 
   private func prepared(_ x: Tensor, _ initialHidden: Tensor?, _ initialCell: Tensor?) -> Work {

@@ -21,6 +21,7 @@ struct RecurrentPass {
     var hidden: Variable  // [gates · units, units]
     var inputBias: Variable  // [gates · units]
     var hiddenBias: Variable  // [gates · units]
+    var cache: PackedCache
   }
 
   struct Result {
@@ -139,6 +140,29 @@ struct RecurrentPass {
       Parallel.split(run.rows, grain: grain) { part in
         var p = own
         kernels.product(&p, Int64(part.lowerBound), Int64(part.upperBound), 0, p.panelCount)
+      }
+    }
+  }
+
+  /// Calls `body` for the steps at once or, where a batch that cannot be split leaves threads idle and a step is worth a
+  /// hand-over between them, step by step with the units shared out.
+  func eachStep(
+    _ steps: Range<Int>, _ arguments: lethe_recurrent, isAlone: Bool, isReversed: Bool,
+    _ body: (inout lethe_recurrent, Range<Int>) -> Void
+  ) {
+    let panels = (blocks + 3) / 4
+    let parts = isAlone && description.candidate == nil ? min(Parallel.threads, panels) : 1
+    if parts < 2 || batch * units * units * slots < 1 << 18 {
+      var whole = arguments
+      return body(&whole, steps)
+    }
+    for index in 0..<steps.count {
+      let t = isReversed ? steps.upperBound - 1 - index : steps.lowerBound + index
+      Parallel.run(parts) { part in
+        var own = arguments
+        own.panel0 = Int64(panels * part / parts)
+        own.panel1 = Int64(panels * (part + 1) / parts)
+        body(&own, t..<t + 1)
       }
     }
   }

@@ -8,6 +8,8 @@
 #include "tile.h"
 #include "product.h"
 #include "layout.h"
+#include "cells.h"
+#include "program.h"
 #include "recurrent.h"
 #include "pointwise.h"
 #include "losses.h"

@@ -178,6 +178,7 @@ pass prepare(const layer *l, bool copies) {
               j * 16 + i < n ? l->x[(row * slots + s) * n + j * 16 + i] : 0;
 
   r->state_block = state_rows * 16;
+  r->states = is_lstm ? 2 : 1;
   r->h_in = r->h_prev = output(p.state_size);
   if (is_lstm) r->c_in = output(p.state_size);
   if (copies) {

@@ -64,7 +64,74 @@ typedef enum lethe_cell {
   LETHE_CELL_LSTM = 2,        // slots: input, forget, candidate, output
   LETHE_CELL_GRU_AFTER = 3,   // slots: candidate, reset, update, U_n h + b_hn
   LETHE_CELL_GRU_BEFORE = 4,  // slots: candidate, reset, update, reset * h
+  LETHE_CELL_PROGRAM = 5,     // slots and arithmetic come with the cell (lethe_program)
 } lethe_cell;
+
+// The arithmetic of a described cell: operations on rows of 16 units, each from places to a place. An operation may
+// write where it reads.
+typedef enum lethe_operation {
+  LETHE_OP_COPY, LETHE_OP_NEGATE, LETHE_OP_SIGMOID, LETHE_OP_TANH, LETHE_OP_RELU, LETHE_OP_EXP, LETHE_OP_LOG,
+  LETHE_OP_SQRT, LETHE_OP_ABS,
+  LETHE_OP_POSITIVE,                                              // a > 0 ? 1 : 0
+  LETHE_OP_ADD, LETHE_OP_SUBTRACT, LETHE_OP_MULTIPLY, LETHE_OP_DIVIDE, LETHE_OP_MAX, LETHE_OP_MIN,  // MAX, MIN: a where equal
+  LETHE_OP_MULTIPLY_ADD,                                          // a * b + c
+  LETHE_OP_SELECT,                                                // a > 0 ? b : c
+} lethe_operation;
+
+typedef enum lethe_place_kind {
+  LETHE_PLACE_SLOT,       // gate slot `index` of the row
+  LETHE_PLACE_STATE_IN,   // state `index` before the step, without the recurrent mask; 0 is h
+  LETHE_PLACE_STATE_OUT,  // state `index` after the step
+  LETHE_PLACE_VECTOR,     // parameter `index`, one number a unit
+  LETHE_PLACE_CONSTANT,
+  LETHE_PLACE_MASK,       // the recurrent mask; ones where there is none
+  LETHE_PLACE_TEMPORARY,
+  LETHE_PLACE_D_STATE,    // backward: the gradient that reaches state `index` from everything after the step
+  LETHE_PLACE_D_SEEN,     // backward: the gradient that reaches what the next stage sees
+  LETHE_PLACE_CARRY,      // backward: what reaches state `index` of the step before past all products
+} lethe_place_kind;
+
+typedef struct lethe_place { uint8_t kind, index; } lethe_place;
+typedef struct lethe_instruction { uint8_t operation, to, a, b, c; } lethe_instruction;  // numbers of places
+
+enum { LETHE_CODE_ROWS = 8, LETHE_CODE_PLACES = 96, LETHE_CODE_TEMPORARIES = 32, LETHE_STATES = 8, LETHE_STAGES = 8 };
+
+typedef struct lethe_code {
+  const lethe_instruction *_Null_unspecified instructions;
+  const lethe_place *_Null_unspecified places;
+  int32_t count, place_count;
+} lethe_code;
+
+// Neighbouring gate slots that see the same thing, at most 4. Packed like w_hidden and w_hidden_t below: w by blocks
+// [block][k][count][16] unless it is its stage's only group and has one gate, then like an RNN's.
+typedef struct lethe_group {
+  int32_t first, count;
+  const float *_Null_unspecified w, *_Nullable w_t;
+} lethe_group;
+
+// What a source is: a state of the step before, or slot - LETHE_SOURCE_SLOT, which an earlier stage has written.
+enum { LETHE_SOURCE_SLOT = 64 };
+
+// A stage of a step: products into gate slots, then arithmetic. Slots [fill_first, fill_first + fill_count) start from
+// `fill` [block][fill_count][16]: biases of gates that do not see the input. All products of a stage see one source.
+typedef struct lethe_stage {
+  int32_t source, groups;
+  lethe_group group[4];
+  int32_t fill_first, fill_count;
+  const float *_Nullable fill;
+  lethe_code forward, backward;
+} lethe_stage;
+
+// A described cell. Stages that see a state come before those that see a slot. Bit k of `seen` says that some stage sees
+// state k. The backward code of the last stage runs first; that of stage n when the gradient of what stage n + 1 sees,
+// a slot, is known.
+typedef struct lethe_program {
+  int32_t slots, stages;
+  uint32_t seen;
+  lethe_stage stage[LETHE_STAGES];
+  const float *_Null_unspecified constants;  // [constant][16]
+  const float *_Null_unspecified vectors;    // [vector][block][16]
+} lethe_program;
 
 // One direction of one layer over a batch whose sequences are sorted by falling length, so that the active rows
 // of step t are the first first_row[t + 1] - first_row[t] of the batch. Packed row = first_row[t] + row in batch.
@@ -74,11 +141,13 @@ typedef enum lethe_cell {
 //  h_in,h_out [block][..][16]    state each step reads and writes. Unless `copies`, h_out is h_in shifted by one
 //                                step (h_in row R + B), and the caller puts the initial state in its first B rows
 //  h_prev     the state that GRU blends with: h_in without the recurrent mask (equal to h_in without mask)
-//  c_in,c_out like h_in, h_out, for LSTM
+//  c_in,c_out like h_in, h_out, for the other states of a cell: one for LSTM, `states` - 1 one behind the other
 //  copies     h_in (h_prev, c_in) are separate from h_out: lengths, resets or a mask; initial states in h0, c0
 typedef struct lethe_recurrent {
   lethe_cell cell;
+  const lethe_program *_Nullable program;
   int64_t steps, units, batch;
+  int32_t states;            // h among them
   const int64_t *_Null_unspecified first_row;  // [steps + 1]
   const uint8_t *_Nullable resets;     // [R], 1: the state is zero before this row; or NULL
   const float *_Nullable h_mask;       // [block][B][16], multiplies the state that the gates see; or NULL
@@ -93,6 +162,8 @@ typedef struct lethe_recurrent {
   ptrdiff_t gates_block;     // floats between two blocks of gates; steps start at gates' row 0
   float *_Null_unspecified h_in, *_Null_unspecified h_prev, *_Null_unspecified h_out, *_Nullable c_in, *_Nullable c_out;
   ptrdiff_t state_block;     // floats between two blocks of each of these
+  ptrdiff_t state_plane;     // floats between two states in c_in and c_out
+  ptrdiff_t carry_plane;     // floats between two states in c0 and dcarry: blocks * B * 16
   const float *_Nullable h0, *_Nullable c0;      // [block][B][16], with copies only
   bool keep_gates;           // forward: write gate values back for a later backward pass
   // backward only
@@ -102,7 +173,8 @@ typedef struct lethe_recurrent {
   ptrdiff_t dh_out_block;
   const float *_Nullable d_output_gate;  // [block][R][16] LSTM: extra gradient of the output gate's value, or NULL
   const float *_Nullable dh_final;       // [block][B][16] gradient of the final state
-  float *_Nullable dcarry;               // [block][B][16] in: gradient of the final cell (GRU, RNN: zeros); out: of the initial
+  float *_Nullable dcarry;               // [block][B][16] in: gradient of the final cell (GRU, RNN: zeros); out: of the initial.
+                                         // PROGRAM: [state][block][B][16], zeros for h
   float *_Nullable dh0;                  // [block][B][16] out: gradient of the initial state
 } lethe_recurrent;
 

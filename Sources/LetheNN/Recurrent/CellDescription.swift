@@ -10,62 +10,149 @@ public enum GateActivation: Sendable, Codable, Equatable {
   case hardSigmoid(slope: Float = 1 / 6, offset: Float = 0.5)
 }
 
-/// What the engine must know of a cell: its gates, in which order files hold them, and what the state multiplies.
+/// What the engine must know of a cell: its gates, what they see, and its arithmetic.
 ///
-/// The engine owns the matrix products, the time loop, direction, lengths, resets and saved activations.
-public struct CellDescription: Sendable, Equatable {
+/// The engine owns the matrix products, the time loop, direction, lengths, resets and saved activations. The arithmetic of
+/// LSTM, GRU and RNN is in the kernels; that of every other cell is described (`CellBuilder`) and compiled to code that the
+/// kernels run.
+public struct CellDescription: Sendable {
   /// Its name in messages.
   public let name: String
-  /// The gates in the order of the rows of `weight_ih` and `weight_hh` (PyTorch's).
+  /// The gates in the order of the rows of `weight_ih` and `weight_hh`.
   public let gates: [String]
-  /// Whether there is a cell state beside the hidden state.
-  public let hasCellState: Bool
-  /// What the gates do with their sums.
-  public var gateActivation: GateActivation = .sigmoid
+  /// What is kept between steps: "hidden" first.
+  public let states: [String]
+  /// Whether there is a state beside the hidden state.
+  public var hasCellState: Bool { states.count > 1 }
+  /// What the gates of LSTM and GRU do with their sums; a described cell says it gate by gate.
+  public internal(set) var gateActivation: GateActivation = .sigmoid
+
+  /// Neighbouring slots from `first` on, and which block of rows of a weight matrix each takes.
+  struct Group: Equatable {
+    var first: Int
+    var rows: [Int]
+  }
+  /// What gates see beside the input.
+  enum Source: Equatable {
+    case nothing
+    case state(Int)
+    /// What an earlier stage has left in a slot.
+    case slot(Int)
+  }
+  /// A part of a step: products, then arithmetic. The slots of `fill` start from their biases alone.
+  struct Stage: Equatable {
+    var source: Source
+    var groups: [Group]
+    var fill: [Int] = []
+  }
+  /// Which blocks of the two bias vectors a slot adds up.
+  struct SlotBias: Equatable {
+    var input: Int?
+    var hidden: Int?
+  }
+  /// The arithmetic as it was described, for the slow twin.
+  struct Equations: Sendable, Equatable {
+    struct Term: Sendable, Equatable {
+      var seesInput: Bool
+      var sources: [CellGraph.ID]
+      var hasBias: Bool
+    }
+    var graph: CellGraph
+    var terms: [Term]
+    var results: [CellGraph.ID]
+  }
 
   let kernel: lethe_cell
-  /// Vectors of saved values for each unit, and which file gate each of the first ones takes from the input.
+  /// Vectors of saved values for each unit, and in which of them each gate's value lies.
   let slots: Int
-  let inputOrder: [Int]
-  /// The first slot the hidden state feeds, and which file gate each takes.
-  let hiddenFirst: Int
-  let hiddenOrder: [Int]
-  /// The file gate whose recurrent product comes in a second phase (GRU with reset before), if any.
-  let candidate: Int?
-  /// Whether the candidate's recurrent bias stands inside the reset and apart (GRU with reset after).
-  let keepsHiddenBias: Bool
+  let gateSlots: [Int]
+  /// What the input feeds.
+  let projections: [Group]
+  let stages: [Stage]
+  let slotBiases: [SlotBias]
+  /// Blocks of `units` rows in weight_ih, weight_hh and the biases.
+  let inputRows: Int
+  let hiddenRows: Int
+  let biasRows: Int
+  /// Whether there are two biases, as in PyTorch's files.
+  let hasHiddenBias: Bool
+  /// Parameters with one number a unit, and where their gradients lie.
+  var vectors: [CellBuilder.Vector] = []
+  var vectorSlots: [Int] = []
+  /// How the biases start, block by block.
+  var biasInitializers: [Initializer] = []
+  var program: CellProgram?
+  var equations: Equations?
+
+  /// Describes a cell; see `CellBuilder`. Costs some ten microseconds: a layer does it once.
+  public init(_ name: String, _ body: (CellBuilder) -> Signal) {
+    let builder = CellBuilder(name)
+    self = CellCompiler.compile(builder, output: body(builder))
+  }
+
+  init(
+    name: String, gates: [String], states: [String], kernel: lethe_cell, slots: Int, gateSlots: [Int],
+    projections: [Group], stages: [Stage], slotBiases: [SlotBias], inputRows: Int, hiddenRows: Int, biasRows: Int,
+    hasHiddenBias: Bool, vectors: [CellBuilder.Vector] = [], vectorSlots: [Int] = [],
+    biasInitializers: [Initializer] = [], program: CellProgram? = nil, equations: Equations? = nil
+  ) {
+    (self.name, self.gates, self.states, self.kernel) = (name, gates, states, kernel)
+    (self.slots, self.gateSlots, self.projections, self.stages) = (slots, gateSlots, projections, stages)
+    (self.slotBiases, self.inputRows, self.hiddenRows) = (slotBiases, inputRows, hiddenRows)
+    (self.biasRows, self.hasHiddenBias, self.vectors) = (biasRows, hasHiddenBias, vectors)
+    (self.vectorSlots, self.biasInitializers) = (vectorSlots, biasInitializers)
+    (self.program, self.equations) = (program, equations)
+  }
+
+  private init(
+    builtIn name: String, _ gates: [String], _ kernel: lethe_cell, states: [String] = ["hidden"], gateSlots: [Int],
+    stages: [Stage], slotBiases: [SlotBias]? = nil
+  ) {
+    let slots = kernel == LETHE_CELL_RNN_TANH || kernel == LETHE_CELL_RNN_RELU ? 1 : 4
+    let rows = gates.indices.sorted { gateSlots[$0] < gateSlots[$1] }
+    let both = rows.map { SlotBias(input: $0, hidden: $0) }
+    self.init(
+      name: name, gates: gates, states: states, kernel: kernel, slots: slots, gateSlots: gateSlots,
+      projections: [Group(first: 0, rows: rows)], stages: stages,
+      slotBiases: slotBiases ?? both + Array(repeating: SlotBias(), count: slots - both.count),
+      inputRows: gates.count, hiddenRows: gates.count, biasRows: gates.count, hasHiddenBias: true)
+  }
 
   static let lstm = CellDescription(
-    name: "LSTM", gates: ["input", "forget", "candidate", "output"], hasCellState: true,
-    kernel: LETHE_CELL_LSTM, slots: 4,
-    inputOrder: [0, 1, 2, 3], hiddenFirst: 0, hiddenOrder: [0, 1, 2, 3], candidate: nil,
-    keepsHiddenBias: false)
+    builtIn: "LSTM", ["input", "forget", "candidate", "output"], LETHE_CELL_LSTM, states: ["hidden", "cell"],
+    gateSlots: [0, 1, 2, 3],
+    stages: [Stage(source: .state(0), groups: [Group(first: 0, rows: [0, 1, 2, 3])])])
 
+  /// The candidate's recurrent product has a slot and a bias of its own, inside the reset.
   static let gruAfter = CellDescription(
-    name: "GRU", gates: ["reset", "update", "candidate"], hasCellState: false, kernel: LETHE_CELL_GRU_AFTER,
-    slots: 4,
-    inputOrder: [2, 0, 1], hiddenFirst: 1, hiddenOrder: [0, 1, 2], candidate: nil, keepsHiddenBias: true)
+    builtIn: "GRU", ["reset", "update", "candidate"], LETHE_CELL_GRU_AFTER, gateSlots: [1, 2, 0],
+    stages: [Stage(source: .state(0), groups: [Group(first: 1, rows: [0, 1, 2])], fill: [3])],
+    slotBiases: [
+      SlotBias(input: 2), SlotBias(input: 0, hidden: 0), SlotBias(input: 1, hidden: 1), SlotBias(hidden: 2),
+    ])
 
+  /// The candidate sees r ⊙ h, which the first stage leaves in the last slot.
   static let gruBefore = CellDescription(
-    name: "GRU", gates: ["reset", "update", "candidate"], hasCellState: false, kernel: LETHE_CELL_GRU_BEFORE,
-    slots: 4,
-    inputOrder: [2, 0, 1], hiddenFirst: 1, hiddenOrder: [0, 1], candidate: 2, keepsHiddenBias: false)
+    builtIn: "GRU", ["reset", "update", "candidate"], LETHE_CELL_GRU_BEFORE, gateSlots: [1, 2, 0],
+    stages: [
+      Stage(source: .state(0), groups: [Group(first: 1, rows: [0, 1])]),
+      Stage(source: .slot(3), groups: [Group(first: 0, rows: [2])]),
+    ])
 
   static func rnn(_ kernel: lethe_cell) -> CellDescription {
     CellDescription(
-      name: "RNN", gates: ["hidden"], hasCellState: false, kernel: kernel, slots: 1, inputOrder: [0],
-      hiddenFirst: 0,
-      hiddenOrder: [0], candidate: nil, keepsHiddenBias: false)
+      builtIn: "RNN", ["hidden"], kernel, gateSlots: [0],
+      stages: [Stage(source: .state(0), groups: [Group(first: 0, rows: [0])])])
   }
 
-  /// A matrix [gates · units, k] of a file as the kernels want its gates.
-  func matrix(_ order: [Int], units: Int, k: Int) -> lethe_gates {
+  /// The rows of a matrix [rows · units, k] that a group takes, as the kernels want them.
+  func matrix(_ group: Group, units: Int, k: Int) -> lethe_gates {
     var gates = lethe_gates()
     gates.units = Int64(units)
     gates.k = Int64(k)
-    gates.slots = Int64(order.count)
+    gates.slots = Int64(group.rows.count)
     withUnsafeMutableBytes(of: &gates.order) { to in
-      for (slot, gate) in order.enumerated() { to[slot] = UInt8(gate) }
+      for (slot, row) in group.rows.enumerated() { to[slot] = UInt8(row) }
     }
     return gates
   }
@@ -73,10 +160,19 @@ public struct CellDescription: Sendable, Equatable {
   /// Tells the kernels which cell it is and what its gates do.
   func fill(_ arguments: inout lethe_recurrent) {
     arguments.cell = kernel
+    arguments.states = Int32(states.count)
     if case .hardSigmoid(let slope, let offset) = gateActivation {
       arguments.hard_gates = true
       arguments.gate_slope = slope
       arguments.gate_offset = offset
     }
+  }
+}
+
+extension CellDescription: Equatable {
+  /// Whether two cells are the same in gates, order, states and arithmetic.
+  public static func == (a: CellDescription, b: CellDescription) -> Bool {
+    a.kernel == b.kernel && a.gateActivation == b.gateActivation && a.gates == b.gates && a.states == b.states
+      && (a.program === b.program || a.equations == b.equations && a.vectors == b.vectors)
   }
 }

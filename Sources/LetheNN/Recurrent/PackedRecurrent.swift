@@ -3,61 +3,104 @@ import LetheCore
 
 /// The weights of one layer and direction as the forward kernels read them: packed once a training step, or once a
 /// stream.
-final class PackedRecurrent: Sendable {
+///
+/// Unchecked because of the program's memory, which nobody writes after `init`.
+final class PackedRecurrent: @unchecked Sendable {
   let description: CellDescription
   let inputs: Int
   let units: Int
-  private let input: Storage
-  private let hidden: Storage
-  private let candidate: Storage?
-  private let bias: Storage
-  private let hiddenBias: Storage?
+  private let projections: [Storage]
+  private let stages: [[Storage]]
+  private let bias: Storage  // [block][slots that the input feeds][16]
+  private let fills: [Storage?]
+  private let vectors: Storage?
+  private let program: UnsafeMutablePointer<lethe_program>?
 
   var blocks: Int { (units + 15) / 16 }
+  private var fedSlots: Int { description.projections.reduce(0) { $0 + $1.rows.count } }
 
-  init(_ description: CellDescription, input: Tensor, hidden: Tensor, inputBias: Tensor, hiddenBias: Tensor) {
-    let rows = inputBias.count
+  /// - Precondition: the parts have the shapes that `CellDescription.parts` gives.
+  init(_ description: CellDescription, parts: [Tensor], units: Int) {
+    let inputs = parts[0].shape.last ?? 0
+    let expected = description.parts(inputs: inputs, units: units, biases: [])
     require(
-      input.shape.count == 2 && input.shape[0] == rows && rows % description.gates.count == 0
-        && hidden.shape == [rows, rows / description.gates.count] && inputBias.shape == [rows]
-        && hiddenBias.shape == [rows] && rows > 0,
-      "\(description.name): expected parameters of shapes [gates · hidden, inputs], [gates · hidden, hidden] and twice "
-        + "[gates · hidden], filled, with gates = \(description.gates.count); got \(input.shape), \(hidden.shape), "
-        + "\(inputBias.shape) and \(hiddenBias.shape)")
+      parts.map(\.shape) == expected.map(\.shape) && units > 0,
+      "\(description.name): expected filled parameters of shapes \(expected.map(\.shape)), got \(parts.map(\.shape))")
     self.description = description
-    (inputs, units) = (input.shape[1], hidden.shape[1])
-    let (units, blocks) = (units, (units + 15) / 16)
-    self.input = Self.panels(
-      input.pointer, description.matrix(description.inputOrder, units: units, k: inputs))
-    self.hidden = Self.panels(
-      hidden.pointer, description.matrix(description.hiddenOrder, units: units, k: units))
-    candidate = description.candidate.map {
-      Self.panels(hidden.pointer + $0 * units * units, description.matrix([0], units: units, k: units))
+    (self.inputs, self.units) = (inputs, units)
+    let blocks = (units + 15) / 16
+    projections = description.projections.map {
+      Self.panels(
+        parts[0].pointer, description.matrix($0, units: units, k: inputs), byBlock: $0.rows.count > 1)
     }
-
-    let order = description.inputOrder
-    let bias = Storage(count: blocks * order.count * 16)
-    bias.pointer.update(repeating: 0, count: bias.count)
-    let (a, b) = (inputBias.pointer, hiddenBias.pointer)
-    for (slot, gate) in order.enumerated() {
-      let isApart = description.keepsHiddenBias && gate == 2
-      for unit in 0..<units {
-        let row = gate * units + unit
-        bias.pointer[(unit / 16 * order.count + slot) * 16 + unit % 16] = isApart ? a[row] : a[row] + b[row]
+    let hidden = description.hiddenPart.map { parts[$0].pointer }
+    stages = description.stages.map { stage in
+      stage.groups.compactMap { group in
+        hidden.map {
+          Self.panels(
+            $0, description.matrix(group, units: units, k: units),
+            byBlock: stage.groups.count > 1 || group.rows.count > 1)
+        }
       }
     }
-    self.bias = bias
-    self.hiddenBias = description.keepsHiddenBias ? Storage(count: blocks * 16) : nil
-    self.hiddenBias?.pointer.update(repeating: 0, count: blocks * 16)
-    self.hiddenBias?.pointer.update(from: b + 2 * units, count: units)
+
+    let inputBias = description.inputBiasPart.map { parts[$0].pointer }
+    let hiddenBias = description.hiddenBiasPart.map { parts[$0].pointer }
+    func biases(of slots: [Int]) -> Storage {
+      let result = Storage(count: blocks * slots.count * 16)
+      result.pointer.update(repeating: 0, count: result.count)
+      for (number, slot) in slots.enumerated() {
+        for (bias, row) in [
+          (inputBias, description.slotBiases[slot].input), (hiddenBias, description.slotBiases[slot].hidden),
+        ] {
+          guard let bias, let row else { continue }
+          for unit in 0..<units {
+            result.pointer[(unit / 16 * slots.count + number) * 16 + unit % 16] += bias[row * units + unit]
+          }
+        }
+      }
+      return result
+    }
+    bias = biases(of: Array(0..<description.projections.reduce(0) { $0 + $1.rows.count }))
+    fills = description.stages.map { $0.fill.isEmpty ? nil : biases(of: $0.fill) }
+    vectors = description.vectors.isEmpty ? nil : Storage(count: description.vectors.count * blocks * 16)
+    vectors?.pointer.update(repeating: 0, count: vectors?.count ?? 0)
+    for number in description.vectors.indices {
+      vectors?.pointer.advanced(by: number * blocks * 16).update(
+        from: parts[description.vectorPart(number)].pointer, count: units)
+    }
+
+    program = description.program.map { code in
+      let memory = UnsafeMutablePointer<lethe_program>.allocate(capacity: 1)
+      memory.initialize(to: code.make(description))
+      return memory
+    }
+    if let program {
+      program.pointee.vectors = vectors.map { UnsafePointer($0.pointer) }
+      for (number, groups) in stages.enumerated() {
+        for (index, storage) in groups.enumerated() {
+          let own = description.stages[number].groups[index]
+          program.setGroup(number, index) { group in
+            group.first = Int32(own.first)
+            group.count = Int32(own.rows.count)
+            group.w = UnsafePointer(storage.pointer)
+          }
+        }
+        if let fill = fills[number] { program.setFill(number, fill.pointer) }
+      }
+    }
   }
 
-  private static func panels(_ weight: UnsafePointer<Float>, _ matrix: lethe_gates) -> Storage {
+  deinit { program?.deallocate() }
+
+  /// Panels of one block's gates, or of the one gate of at most four blocks.
+  private static func panels(_ weight: UnsafePointer<Float>, _ matrix: lethe_gates, byBlock: Bool) -> Storage {
     let units = Int(matrix.units), k = Int(matrix.k), blocks = (units + 15) / 16
     let storage = Storage(count: blocks * k * Int(matrix.slots) * 16)
-    if matrix.slots == 1 {
-      // One gate: panels of at most four blocks of units instead of one block's gates.
-      kernels.pack(storage.pointer, weight, 1, k, Int64(k), Int64(units), 4, 0, Int64((blocks + 3) / 4))
+    if !byBlock {
+      let row = Int(matrix.order.0)
+      kernels.pack(
+        storage.pointer, weight + row * units * k, 1, k, Int64(k), Int64(units), 4, 0, Int64((blocks + 3) / 4))
     } else {
       Parallel.split(blocks, grain: packingGrain(k * Int(matrix.slots) * 16)) { part in
         var gates = matrix
@@ -71,36 +114,47 @@ final class PackedRecurrent: Sendable {
   func fill(_ arguments: inout lethe_recurrent) {
     description.fill(&arguments)
     arguments.units = Int64(units)
-    arguments.w_hidden = UnsafePointer(hidden.pointer)
-    arguments.w_candidate = candidate.map { UnsafePointer($0.pointer) }
-    arguments.b_hidden = hiddenBias.map { UnsafePointer($0.pointer) }
+    arguments.program = program.map { UnsafePointer($0) }
+    guard program == nil else { return }
+    arguments.w_hidden = UnsafePointer(stages[0][0].pointer)
+    arguments.w_candidate = stages.count > 1 ? UnsafePointer(stages[1][0].pointer) : nil
+    arguments.b_hidden = fills[0].map { UnsafePointer($0.pointer) }
   }
 
-  /// gates = W x + b for block-major inputs [block][row][16], blocks `block` floats apart.
-  func projection(
+  /// What the backward kernels read of a described cell: this program, with transposed weights set by `body`.
+  func withProgram(_ body: (UnsafeMutablePointer<lethe_program>?) -> Void) {
+    guard let program else { return body(nil) }
+    var copy = program.pointee
+    withUnsafeMutablePointer(to: &copy) { body($0) }
+  }
+
+  /// gates = W x + b for block-major inputs [block][row][16], blocks `block` floats apart; one product a group.
+  func projections(
     of x: UnsafePointer<Float>, block: Int, into gates: UnsafeMutablePointer<Float>, gatesBlock: Int
-  ) -> lethe_product {
-    let count = description.inputOrder.count, columns = (inputs + 15) / 16
-    let panel = count == 1 ? 4 : count
-    var product = lethe_product()
-    product.left.a = x
-    product.left.a_row = 16
-    product.left.a_k = 1
-    product.left.a_block = block
-    product.left.k_width = 16
-    product.left.k_blocks = Int64(columns)
-    product.left.k_last = Int64(inputs - 16 * (columns - 1))
-    product.right.w = UnsafePointer(input.pointer)
-    product.right.columns = Int64(blocks * 16 * count)
-    product.right.panel = Int64(panel)
-    product.right.w_panel = inputs * 16 * panel
-    product.initial = UnsafePointer(bias.pointer)
-    product.initial_group = count * 16
-    product.out = gates
-    product.out_row = description.slots * 16
-    product.out_group = gatesBlock
-    product.group = Int64(count)
-    return product
+  ) -> [lethe_product] {
+    let columns = (inputs + 15) / 16
+    return zip(description.projections, projections).map { group, weights in
+      let count = group.rows.count, panel = count == 1 ? 4 : count
+      var product = lethe_product()
+      product.left.a = x
+      product.left.a_row = 16
+      product.left.a_k = 1
+      product.left.a_block = block
+      product.left.k_width = 16
+      product.left.k_blocks = Int64(columns)
+      product.left.k_last = Int64(inputs - 16 * (columns - 1))
+      product.right.w = UnsafePointer(weights.pointer)
+      product.right.columns = Int64(blocks * 16 * count)
+      product.right.panel = Int64(panel)
+      product.right.w_panel = inputs * 16 * panel
+      product.initial = UnsafePointer(bias.pointer + group.first * 16)
+      product.initial_group = fedSlots * 16
+      product.out = gates + group.first * 16
+      product.out_row = description.slots * 16
+      product.out_group = gatesBlock
+      product.group = Int64(count)
+      return product
+    }
   }
 }
 
@@ -113,6 +167,7 @@ extension lethe_product {
     var product = self
     product.left.a += run.first * left.a_row
     product.out += run.first * out_row
+    if initial == UnsafePointer(out) { product.initial = UnsafePointer(product.out) }
     if run.count > 1 {
       product.left.row_width = Int64(run.width)
       product.left.row_block = run.apart * left.a_row

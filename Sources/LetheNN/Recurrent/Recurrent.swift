@@ -9,7 +9,12 @@ public protocol RecurrentCell: Sendable, Codable {
   /// What the engine must know of it.
   var description: CellDescription { get }
   /// How the input bias starts, gate by gate in the order of `description.gates`; the recurrent bias starts at 0.
+  /// Described cells say it in their description.
   var biasInitializers: [Initializer] { get }
+}
+
+extension RecurrentCell {
+  public var biasInitializers: [Initializer] { description.biasInitializers }
 }
 
 /// Which outputs a recurrent layer gives.
@@ -27,7 +32,7 @@ public enum RecurrentOutputs: String, Sendable, Codable {
 public struct RecurrentState {
   /// h.
   public var hidden: [Variable]
-  /// c, for cells that have one.
+  /// c, for cells that have one; cells with more states have all but h here, those of a layer side by side.
   public var cell: [Variable]
 
   /// A state of the given parts.
@@ -40,6 +45,12 @@ public struct RecurrentState {
   public var detached: RecurrentState {
     RecurrentState(hidden: hidden.map { Variable($0.tensor) }, cell: cell.map { Variable($0.tensor) })
   }
+}
+
+// On the heap: a description is large, and layers are copied often.
+private final class Described: Sendable {
+  let value: CellDescription
+  init(_ value: CellDescription) { self.value = value }
 }
 
 /// A stack of recurrent layers of one kind of cell, in one or both directions.
@@ -56,7 +67,7 @@ public struct RecurrentState {
 public struct Recurrent<Cell: RecurrentCell>: Layer {
   public static var kind: String { Cell.kind }
   /// The kind of cell, its width and its options.
-  public var cell: Cell
+  public var cell: Cell { didSet { described = Described(cell.description) } }
   /// How many layers lie on top of each other.
   public var layers: Int
   /// Whether each layer also runs backward in time; outputs are then side by side.
@@ -70,14 +81,15 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   public var headSize: Int?
 
   struct Weights: Sendable {
-    var input = Parameter()
-    var hidden = Parameter()
-    var inputBias = Parameter()
-    var hiddenBias = Parameter()
+    /// In the order of `CellDescription.parts`.
+    var parts: [Parameter]
     let cache = PackedCache()
   }
   // Layer by layer, forward then backward.
   var weights: [Weights] = []
+  // Made once for each change of the cell.
+  private var described: Described?
+  var description: CellDescription { described?.value ?? cell.description }
   var head = Dense(1, activation: .tanh)
 
   /// A layer that learns its input width when it is built, inside `Sequential`.
@@ -102,7 +114,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   var directions: Int { isBidirectional ? 2 : 1 }
 
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
-    let (units, gates) = (cell.hiddenSize, cell.description.gates.count)
+    let units = cell.hiddenSize
     guard input.count == 2, let features = input.last, features > 0 else {
       throw LetheError(
         Cell.kind, "cannot take this input", expected: "[time, features]", found: "\(input)",
@@ -126,18 +138,13 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         Cell.kind, "a head on the last step of both directions is not defined",
         advice: "take all outputs, or one direction: backward in time the last step comes first")
     }
+    described = Described(cell.description)
     weights = []
     for layer in 0..<layers {
       let width = layer == 0 ? features : directions * units
+      let parts = description.parts(inputs: width, units: units, biases: cell.biasInitializers)
       for _ in 0..<directions {
-        weights.append(
-          Weights(
-            input: Parameter(
-              shape: [gates * units, width], .stacked(Array(repeating: .glorotUniform, count: gates))),
-            hidden: Parameter(
-              shape: [gates * units, units], .stacked(Array(repeating: .orthogonal, count: gates))),
-            inputBias: Parameter(shape: [gates * units], .stacked(cell.biasInitializers)),
-            hiddenBias: Parameter(shape: [gates * units], .zeros)))
+        weights.append(Weights(parts: parts.map { Parameter(shape: $0.shape, $0.initializer) }))
       }
     }
     var width = directions * units
@@ -152,10 +159,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   public mutating func visitParameters(_ visitor: inout ParameterVisitor) {
     for index in weights.indices {
       let suffix = "_l\(index / directions)" + (index % directions == 1 ? "_reverse" : "")
-      visitor.visit("weight_ih" + suffix, &weights[index].input)
-      visitor.visit("weight_hh" + suffix, &weights[index].hidden)
-      visitor.visit("bias_ih" + suffix, &weights[index].inputBias)
-      visitor.visit("bias_hh" + suffix, &weights[index].hiddenBias)
+      let names = description.parts(inputs: 1, units: 1, biases: []).map(\.name)
+      for (part, name) in names.enumerated() { visitor.visit(name + suffix, &weights[index].parts[part]) }
     }
     if headSize != nil { visitor.visit("head", &head) }
   }
@@ -186,11 +191,11 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     let (name, units) = (Cell.kind, cell.hiddenSize)
     require(!weights.isEmpty, "\(name): not built; give inputSize, or put it into Sequential")
     require(
-      x.shape.count == 3 && x.shape[2] == weights[0].input.shape[1],
-      "\(name): expected an input of shape [batch, time, \(weights[0].input.shape[1])], got \(x.shape)")
-    let count = layers * directions
+      x.shape.count == 3 && x.shape[2] == weights[0].parts[0].shape[1],
+      "\(name): expected an input of shape [batch, time, \(weights[0].parts[0].shape[1])], got \(x.shape)")
+    let count = layers * directions, others = description.states.count - 1
     if let state {
-      let cells = cell.description.hasCellState ? count : 0
+      let cells = others * count
       require(
         state.hidden.count == count && state.cell.count == cells
           && (state.hidden + state.cell).allSatisfy { $0.shape == [x.shape[0], units] },
@@ -213,22 +218,19 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         let index = layer * directions + direction
         let own = weights[index]
         let pass = RecurrentPass(
-          description: cell.description, layout: layouts[direction], inputs: input.shape[2], units: units,
+          description: description, layout: layouts[direction], inputs: input.shape[2], units: units,
           hiddenMask: recurrentMask(x, batch: batch))
         let result = pass.run(
           input,
-          weights: .init(
-            input: x.with(own.input), hidden: x.with(own.hidden), inputBias: x.with(own.inputBias),
-            hiddenBias: x.with(own.hiddenBias), cache: own.cache),
-          initialHidden: state?.hidden[index],
-          initialCell: state?.cell.isEmpty ?? true ? nil : state?.cell[index],
+          weights: .init(parts: own.parts.map { x.with($0) }, cache: own.cache),
+          initial: state.map { [$0.hidden[index]] + $0.cell[index * others..<(index + 1) * others] } ?? [],
           wantsOutputs: wantsSteps, wantsOutputGate: wantsOutputGate && isTop,
           wantsGates: wantsGates && isTop && direction == 0)
         if direction == 0 { gates = result.gates }
-        final.hidden.append(result.hidden)
-        if let c = result.cell { final.cell.append(c) }
+        final.hidden.append(result.states[0])
+        final.cell += result.states.dropFirst()
         gate = result.outputGate
-        sides.append(wantsSteps ? result.outputs ?? result.hidden : result.hidden)
+        sides.append(wantsSteps ? result.outputs ?? result.states[0] : result.states[0])
       }
       input = sides.count == 1 ? sides[0] : .concatenated(sides)
       if !isTop { input = input.dropped(dropout.between) }

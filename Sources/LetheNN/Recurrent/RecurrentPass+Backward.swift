@@ -3,14 +3,12 @@ import LetheCore
 
 extension RecurrentPass {
   struct InputGradients {
-    var parts: [Tensor?]  // x, input weight, hidden weight, input bias, hidden bias
-    var initialHidden: Tensor?
-    var initialCell: Tensor?
+    var parts: [Tensor?]  // x, then the parameters
+    var initial: [Tensor?]
   }
 
   func backward(
-    _ work: Work, weights: Weights, hidden: Tensor?, cell: Tensor?, outputs: Tensor?, outputGate: Tensor?,
-    wantsInput: Bool
+    _ work: Work, weights: Weights, states: [Tensor?], outputs: Tensor?, outputGate: Tensor?, wantsInput: Bool
   ) -> InputGradients {
     // Weight gradients sum a chunk's rows in order, last chunk first: chunks may depend on shapes and lengths only. 256
     // rows of gates stay in L2; where the sums themselves are larger than that, they should pass through memory seldom.
@@ -24,18 +22,29 @@ extension RecurrentPass {
     let dOutputs = rowsOfChunk(outputs != nil, blocks), dGate = rowsOfChunk(outputGate != nil, blocks)
     let dxRows = rowsOfChunk(wantsInput, inputBlocks)
     let dx = wantsInput ? layout.scattered(columns: inputs) : nil
-    let dFinal = packed(hidden), carry = packed(cell), dInitial = Storage(count: blocks * batch * 16)
-    let hiddenPanels = packTransposed(weights.hidden.tensor, hiddenMatrix)
-    let candidatePanels = description.candidate.map {
-      packTransposed(weights.hidden.tensor, description.matrix([$0], units: units, k: units))
+    let dFinal = packed([states[0]]), dInitial = Storage(count: blocks * batch * 16)
+    // The carry of h is a described cell's own; a built-in one has room for one carry only.
+    let isDescribed = description.program != nil
+    let carry = packed(isDescribed ? [nil] + states[1...] : [states.count > 1 ? states[1] : nil])
+    let hidden = description.hiddenPart.map { weights.parts[$0].tensor }
+    let stagePanels = description.stages.map { stage in
+      stage.groups.compactMap { group in
+        hidden.map { packTransposed($0, description.matrix(group, units: units, k: units)) }
+      }
     }
-    let inputPanels = wantsInput ? packTransposed(weights.input.tensor, inputMatrix) : nil
+    let inputPanels =
+      wantsInput
+      ? description.projections.map {
+        packTransposed(weights.parts[0].tensor, description.matrix($0, units: units, k: inputs))
+      } : []
     var sums = WeightSums(self)
     let shares = shares
 
-    withArguments(work) { arguments in
-      arguments.w_hidden_t = UnsafePointer(hiddenPanels.pointer)
-      arguments.w_candidate_t = candidatePanels.map { UnsafePointer($0.pointer) }
+    withArguments(work, program: stagePanels) { arguments in
+      if !isDescribed {
+        arguments.w_hidden_t = UnsafePointer(stagePanels[0][0].pointer)
+        arguments.w_candidate_t = stagePanels.count > 1 ? UnsafePointer(stagePanels[1][0].pointer) : nil
+      }
       arguments.dh_out_block = chunkBlock
       arguments.dh_final = UnsafePointer(dFinal.pointer)
       arguments.dcarry = carry.pointer
@@ -61,34 +70,39 @@ extension RecurrentPass {
               &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
               Int64(share.upperBound))
           }
-          if let dx, let dxRows, let inputPanels {
+          if let dx, let dxRows {
             let at = dxRows.pointer - first * 16
-            multiply(
-              inputGradient(inputPanels, into: at, block: chunkBlock, gates: own.gates), runs, width: inputs,
-              isAlone: shares.count == 1)
+            for (number, panels) in inputPanels.enumerated() {
+              let product = inputGradient(
+                number, panels, into: at, block: chunkBlock, gates: own.gates)
+              multiply(product, runs, width: inputs, isAlone: shares.count == 1)
+            }
             layout.scatter(at, block: chunkBlock, runs, into: dx, columns: inputs)
           }
         }
         sums.add(rows, x: x, chunkBlock: chunkBlock, work, in: self)
       }
     }
-    withExtendedLifetime((dOutputs, dGate, dxRows, dFinal, hiddenPanels, candidatePanels, inputPanels, x)) {}
-    let (dInput, dHidden, dInputBias, dHiddenBias) = sums.gradients(in: self)
+    withExtendedLifetime((dOutputs, dGate, dxRows, dFinal, stagePanels, inputPanels, x)) {}
+    let plane = blocks * batch * 16
+    let others = description.states.indices.dropFirst().map { number in
+      layout.unpackState(
+        carry.pointer + (isDescribed ? number : number - 1) * plane, units: units, block: batch * 16)
+    }
     return InputGradients(
-      parts: [dx, dInput, dHidden, dInputBias, dHiddenBias],
-      initialHidden: layout.unpackState(dInitial.pointer, units: units, block: batch * 16),
-      initialCell: description.hasCellState
-        ? layout.unpackState(carry.pointer, units: units, block: batch * 16) : nil)
+      parts: [dx] + sums.gradients(in: self),
+      initial: [layout.unpackState(dInitial.pointer, units: units, block: batch * 16)] + others)
   }
 
-  /// dx = dG W, row 0 at `target`.
+  /// dx = dG W of one group of gates, row 0 at `target`; groups after the first add to it.
   private func inputGradient(
-    _ panels: Storage, into target: UnsafeMutablePointer<Float>, block: Int,
+    _ number: Int, _ panels: Storage, into target: UnsafeMutablePointer<Float>, block: Int,
     gates: UnsafeMutablePointer<Float>
   ) -> lethe_product {
-    let count = description.inputOrder.count
+    let group = description.projections[number], count = group.rows.count
     var product = lethe_product()
-    product.left.a = UnsafePointer(gates)
+    product.left.a = UnsafePointer(gates + group.first * 16)
+    product.initial = number > 0 ? UnsafePointer(target) : nil
     product.left.a_row = slots * 16
     product.left.a_k = 1
     product.left.a_block = gatesBlock

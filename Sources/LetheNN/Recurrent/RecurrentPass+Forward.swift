@@ -4,12 +4,12 @@ import LetheCore
 extension RecurrentPass {
   /// Runs all steps. `outputs` [batch, time, units], where given, takes the hidden state of every step.
   func forward(
-    _ x: Tensor, weights: Weights, _ initialHidden: Tensor?, _ initialCell: Tensor?, keeps: Bool,
-    outputs: Tensor?
+    _ x: Tensor, weights: Weights, _ initial: [Tensor], keeps: Bool, outputs: Tensor?
   ) -> Work {
-    let work = prepared(x, initialHidden, initialCell)
+    let work = prepared(x, initial)
     if keeps { work.gates = Storage(count: blocks * gatesBlock) }
     let packed = packed(weights)
+    if description.program != nil && keeps { work.packed = packed }
     require(
       packed.inputs == inputs && packed.units == units,
       "\(description.name): \(packed.units) units over \(packed.inputs) inputs cannot run as \(units) over \(inputs)"
@@ -17,7 +17,7 @@ extension RecurrentPass {
     // Gates of 512 KB go through L2.
     let chunks = layout.chunks(rows: min(256, (1 << 17) / (blocks * slots * 16)))
     let most = chunks.map { layout.rows(of: $0).count }.max() ?? 0
-    let (block, hidden, _) = statePointers(work)
+    let (block, hidden) = statePointer(work, 0)
     let shares = shares
     withArguments(work) { arguments in
       packed.fill(&arguments)
@@ -36,9 +36,11 @@ extension RecurrentPass {
           }
           let x0 = input.pointer - first * 16
           layout.gather(x, columns: inputs, runs, into: x0, block: most * 16)
-          multiply(
-            packed.projection(of: x0, block: most * 16, into: own.gates, gatesBlock: own.gates_block), runs,
-            width: inputs, isAlone: shares.count == 1)
+          for product in packed.projections(
+            of: x0, block: most * 16, into: own.gates, gatesBlock: own.gates_block)
+          {
+            multiply(product, runs, width: inputs, isAlone: shares.count == 1)
+          }
           eachStep(steps, own, isAlone: shares.count == 1, isReversed: false) { own, steps in
             kernels.forward(
               &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
@@ -55,38 +57,37 @@ extension RecurrentPass {
 
   /// The weights as the kernels read them: kept while nothing is trained.
   private func packed(_ weights: Weights) -> PackedRecurrent {
-    let variables = [weights.input, weights.hidden, weights.inputBias, weights.hiddenBias]
-    let tensors = variables.map(\.tensor)
-    let pack = {
-      PackedRecurrent(
-        description, input: tensors[0], hidden: tensors[1], inputBias: tensors[2], hiddenBias: tensors[3])
-    }
-    if variables.contains(where: \.isRecorded) {
+    let tensors = weights.parts.map(\.tensor)
+    let pack = { PackedRecurrent(description, parts: tensors, units: units) }
+    if weights.parts.contains(where: \.isRecorded) {
       weights.cache.drop()
       return pack()
     }
     return weights.cache.packed(tensors, description, pack)
   }
 
-  private func prepared(_ x: Tensor, _ initialHidden: Tensor?, _ initialCell: Tensor?) -> Work {
-    let stateRows = copies ? rows : rows + batch
-    let work = Work(input: x, hidden: Storage(count: blocks * stateRows * 16))
-    if description.hasCellState { work.cell = Storage(count: blocks * stateRows * 16) }
+  private func prepared(_ x: Tensor, _ initial: [Tensor]) -> Work {
+    let others = description.states.count - 1
+    let hidden = initial.first, rest = (0..<others).map { initial.isEmpty ? nil : initial[1 + $0] }
+    let work = Work(input: x, hidden: Storage(count: blocks * stateBlock))
+    if others > 0 { work.cell = Storage(count: others * blocks * stateBlock) }
     if copies {
       work.hiddenOut = Storage(count: blocks * rows * 16)
-      work.initialHidden = packed(initialHidden)
-      if description.hasCellState {
-        work.cellOut = Storage(count: blocks * rows * 16)
-        work.initialCell = packed(initialCell)
+      work.initialHidden = packed([hidden])
+      if others > 0 {
+        work.cellOut = Storage(count: others * blocks * rows * 16)
+        work.initialCell = packed(rest)
       }
       if let hiddenMask {
-        work.mask = packed(hiddenMask)
+        work.mask = packed([hiddenMask])
         work.hiddenKept = Storage(count: blocks * rows * 16)
       }
     } else {
-      layout.packState(initialHidden, units: units, into: work.hidden.pointer, block: stateRows * 16)
-      if let cell = work.cell {
-        layout.packState(initialCell, units: units, into: cell.pointer, block: stateRows * 16)
+      layout.packState(hidden, units: units, into: work.hidden.pointer, block: stateBlock)
+      for (number, state) in rest.enumerated() {
+        guard let cell = work.cell else { break }
+        layout.packState(
+          state, units: units, into: cell.pointer + number * blocks * stateBlock, block: stateBlock)
       }
     }
     return work

@@ -17,17 +17,15 @@ struct RecurrentPass {
 
   /// The variables of one layer and direction.
   struct Weights {
-    var input: Variable  // [gates · units, inputs]
-    var hidden: Variable  // [gates · units, units]
-    var inputBias: Variable  // [gates · units]
-    var hiddenBias: Variable  // [gates · units]
+    /// In the order of `CellDescription.parts`.
+    var parts: [Variable]
     var cache: PackedCache
   }
 
   struct Result {
     var outputs: Variable?
-    var hidden: Variable
-    var cell: Variable?
+    /// The final states, h first.
+    var states: [Variable]
     /// The output gate's values [batch, time, units], when asked for.
     var outputGate: Variable?
     /// The values of all gates by name, each [batch, time, units], when asked for.
@@ -46,12 +44,6 @@ struct RecurrentPass {
   var batch: Int { layout.batch }
   var copies: Bool { !layout.isEven || layout.resets != nil || hiddenMask != nil }
 
-  /// The gate order with which the input's product is laid out, and the hidden state's.
-  var inputMatrix: lethe_gates { description.matrix(description.inputOrder, units: units, k: inputs) }
-  var hiddenMatrix: lethe_gates {
-    description.matrix(description.hiddenOrder, units: units, k: units)
-  }
-
   // Everything a pass holds in memory; the backward pass finds here what the forward pass left.
   final class Work {
     let input: Tensor
@@ -59,68 +51,60 @@ struct RecurrentPass {
     var hidden: Storage  // h_in and h_out in one (no copies), or h_in
     var hiddenOut: Storage?
     var hiddenKept: Storage?  // h_prev, with a mask
-    var cell: Storage?
+    var cell: Storage?  // the other states, one behind the other
     var cellOut: Storage?
     var initialHidden: Storage?
     var initialCell: Storage?
     var mask: Storage?
+    var packed: PackedRecurrent?  // of a described cell
     init(input: Tensor, hidden: Storage) {
       self.input = input
       self.hidden = hidden
     }
   }
 
+  /// - Parameter initial: all states, h first, or none: zeros.
   func run(
-    _ x: Variable, weights: Weights, initialHidden: Variable?, initialCell: Variable?, wantsOutputs: Bool,
-    wantsOutputGate: Bool = false, wantsGates: Bool = false
+    _ x: Variable, weights: Weights, initial: [Variable], wantsOutputs: Bool, wantsOutputGate: Bool = false,
+    wantsGates: Bool = false
   ) -> Result {
-    let parts = [x, weights.input, weights.hidden, weights.inputBias, weights.hiddenBias]
-    let states = [initialHidden, initialCell].compactMap { $0 }
-    let recorded = (parts + states).contains(where: \.isRecorded)
+    let parts = [x] + weights.parts
+    let recorded = (parts + initial).contains(where: \.isRecorded)
     let keeps = recorded || wantsOutputGate || wantsGates
     let steps = wantsOutputs ? layout.scattered(columns: units) : nil
-    let work = forward(
-      x.tensor, weights: weights, initialHidden?.tensor, initialCell?.tensor, keeps: keeps, outputs: steps)
-    let (state, hiddenOut, cellOut) = statePointers(work)
+    let work = forward(x.tensor, weights: weights, initial.map(\.tensor), keeps: keeps, outputs: steps)
 
-    var outputs: [Tensor] = []
-    outputs.append(
-      layout.finalState(hiddenOut, units: units, block: state, initial: initialHidden?.tensor))
-    if let cellOut {
-      outputs.append(layout.finalState(cellOut, units: units, block: state, initial: initialCell?.tensor))
+    let states = description.states.count
+    var outputs = (0..<states).map { number in
+      let (block, pointer) = statePointer(work, number)
+      return layout.finalState(
+        pointer, units: units, block: block, initial: initial.isEmpty ? nil : initial[number].tensor)
     }
     if let steps { outputs.append(steps) }
     if wantsOutputGate { outputs.append(values(ofSlot: 3, work)) }
     // Read now: a backward pass turns gate values into gradients where they lie.
     var gates: [String: Tensor] = [:]
     if wantsGates, slots > 1 {
-      for (slot, gate) in description.inputOrder.enumerated() {
-        gates[description.gates[gate]] = values(ofSlot: slot, work)
-      }
+      for (gate, slot) in zip(description.gates, description.gateSlots) { gates[gate] = values(ofSlot: slot, work) }
     }
 
-    let variables: [Variable]
-    if let tape = (parts + states).lazy.compactMap(\.tape).first {
-      let hasHidden = initialHidden != nil, hasCell = initialCell != nil
-      let wantsInput = x.isRecorded
-      let cells = cellOut == nil ? 0 : 1
-      variables = tape.record(description.name, inputs: parts + states, outputs: outputs) { gradients in
+    var variables: [Variable]
+    if let tape = (parts + initial).lazy.compactMap(\.tape).first {
+      let hasInitial = !initial.isEmpty, wantsInput = x.isRecorded
+      variables = tape.record(description.name, inputs: parts + initial, outputs: outputs) { gradients in
         let g = backward(
-          work, weights: weights, hidden: gradients[0], cell: cells == 1 ? gradients[1] : nil,
-          outputs: wantsOutputs ? gradients[1 + cells] : nil,
-          outputGate: wantsOutputGate ? gradients.last ?? nil : nil,
-          wantsInput: wantsInput)
-        return g.parts + (hasHidden ? [g.initialHidden] : []) + (hasCell ? [g.initialCell] : [])
+          work, weights: weights, states: Array(gradients[..<states]),
+          outputs: wantsOutputs ? gradients[states] : nil,
+          outputGate: wantsOutputGate ? gradients.last ?? nil : nil, wantsInput: wantsInput)
+        return g.parts + (hasInitial ? g.initial : [])
       }
     } else {
       variables = outputs.map { Variable($0) }
     }
-    var rest = variables[...]
-    var result = Result(outputs: nil, hidden: rest.removeFirst(), cell: nil, outputGate: nil)
-    result.gates = gates
-    if cellOut != nil { result.cell = rest.removeFirst() }
-    if wantsOutputs { result.outputs = rest.removeFirst().timed(x.timing) }
-    if wantsOutputGate { result.outputGate = rest.removeFirst().timed(x.timing) }
+    var result = Result(outputs: nil, states: Array(variables[..<states]), outputGate: nil, gates: gates)
+    variables.removeFirst(states)
+    if wantsOutputs { result.outputs = variables.removeFirst().timed(x.timing) }
+    if wantsOutputGate { result.outputGate = variables.removeFirst().timed(x.timing) }
     return result
   }
 
@@ -151,7 +135,7 @@ struct RecurrentPass {
     _ body: (inout lethe_recurrent, Range<Int>) -> Void
   ) {
     let panels = (blocks + 3) / 4
-    let parts = isAlone && description.candidate == nil ? min(Parallel.threads, panels) : 1
+    let parts = isAlone && description.stages.count == 1 ? min(Parallel.threads, panels) : 1
     if parts < 2 || batch * units * units * slots < 1 << 18 {
       var whole = arguments
       return body(&whole, steps)
@@ -167,20 +151,35 @@ struct RecurrentPass {
     }
   }
 
-  func statePointers(_ work: Work) -> (
-    block: Int, hidden: UnsafePointer<Float>, cell: UnsafePointer<Float>?
-  ) {
-    if copies {
-      let hidden = (work.hiddenOut ?? work.hidden).pointer
-      return (rows * 16, UnsafePointer(hidden), work.cellOut.map { UnsafePointer($0.pointer) })
-    }
-    return (
-      (rows + batch) * 16, UnsafePointer(work.hidden.pointer + batch * 16),
-      work.cell.map { UnsafePointer($0.pointer + batch * 16) }
-    )
+  /// Floats between two blocks of the states of all rows.
+  var stateBlock: Int { (copies ? rows : rows + batch) * 16 }
+
+  /// Where state `number` after row 0 lies, and the floats between two blocks of it.
+  func statePointer(_ work: Work, _ number: Int) -> (block: Int, UnsafePointer<Float>) {
+    let own = number == 0 ? work.hidden : work.cell ?? work.hidden
+    let out = number == 0 ? work.hiddenOut : work.cellOut
+    let first = out?.pointer ?? own.pointer + batch * 16
+    return (stateBlock, UnsafePointer(first + max(number - 1, 0) * blocks * stateBlock))
   }
 
-  func withArguments(_ work: Work, _ body: (inout lethe_recurrent) -> Void) {
+  /// Calls `body` with what the kernels must know, but for weights. `program` holds the transposed weights of a backward
+  /// pass, stage by stage.
+  func withArguments(_ work: Work, program: [[Storage]] = [], _ body: (inout lethe_recurrent) -> Void) {
+    guard let packed = work.packed, !program.isEmpty else { return withPlainArguments(work, body) }
+    packed.withProgram { copy in
+      for (stage, groups) in program.enumerated() {
+        for (number, storage) in groups.enumerated() {
+          copy?.setGroup(stage, number) { $0.w_t = UnsafePointer(storage.pointer) }
+        }
+      }
+      withPlainArguments(work) { arguments in
+        arguments.program = copy.map { UnsafePointer($0) }
+        body(&arguments)
+      }
+    }
+  }
+
+  private func withPlainArguments(_ work: Work, _ body: (inout lethe_recurrent) -> Void) {
     layout.firstRow.withUnsafeBufferPointer { firstRow in
       (layout.resets ?? []).withUnsafeBufferPointer { resets in
         guard let firstRow = firstRow.baseAddress else { return }
@@ -200,7 +199,9 @@ struct RecurrentPass {
         a.h_out = work.hiddenOut?.pointer ?? work.hidden.pointer + batch * 16
         a.c_in = work.cell?.pointer
         a.c_out = work.cellOut?.pointer ?? work.cell.map { $0.pointer + batch * 16 }
-        a.state_block = (copies ? rows : rows + batch) * 16
+        a.state_block = stateBlock
+        a.state_plane = blocks * stateBlock
+        a.carry_plane = blocks * batch * 16
         a.h0 = work.initialHidden.map { UnsafePointer($0.pointer) }
         a.c0 = work.initialCell.map { UnsafePointer($0.pointer) }
         body(&a)
@@ -223,10 +224,13 @@ struct RecurrentPass {
     return result
   }
 
-  /// A state [batch, units] (`nil`: zeros) as [block][batch][16].
-  func packed(_ state: Tensor?) -> Storage {
-    let storage = Storage(count: blocks * batch * 16)
-    layout.packState(state, units: units, into: storage.pointer, block: batch * 16)
+  /// States [batch, units] (`nil`: zeros) as [state][block][batch][16].
+  func packed(_ states: [Tensor?]) -> Storage {
+    let storage = Storage(count: states.count * blocks * batch * 16)
+    for (number, state) in states.enumerated() {
+      layout.packState(
+        state, units: units, into: storage.pointer + number * blocks * batch * 16, block: batch * 16)
+    }
     return storage
   }
 }

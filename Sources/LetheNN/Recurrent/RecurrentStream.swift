@@ -25,8 +25,7 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
     require(layer.headSize == nil, "stream: a head is not part of the stream; apply it to the outputs")
     engines = layer.weights.map { weights in
       StreamEngine(
-        layer.cell.description, input: weights.input.value, hidden: weights.hidden.value,
-        inputBias: weights.inputBias.value, hiddenBias: weights.hiddenBias.value)
+        PackedRecurrent(layer.description, parts: weights.parts.map(\.value), units: layer.cell.hiddenSize))
     }
   }
 
@@ -53,18 +52,18 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
   public var state: RecurrentState {
     get {
       RecurrentState(
-        hidden: engines.map { Variable($0.hidden) }, cell: engines.compactMap { $0.cell.map { Variable($0) } }
-      )
+        hidden: engines.map { Variable($0.state[0]) },
+        cell: engines.flatMap { $0.state.dropFirst().map { Variable($0) } })
     }
     set {
+      let others = engines[0].kinds - 1
       require(
-        newValue.hidden.count == engines.count && newValue.cell.count == engines.count { $0.cell != nil },
-        "stream: expected a state of \(engines.count) layers, with a cell part for each that has one")
+        newValue.hidden.count == engines.count && newValue.cell.count == engines.count * others,
+        "stream: expected a state of \(engines.count) layers, each with \(others) parts beside the hidden one")
       for index in engines.indices {
         engines[index] = engines[index].fork()
-        engines[index].set(
-          hidden: newValue.hidden[index].tensor,
-          cell: newValue.cell.isEmpty ? nil : newValue.cell[index].tensor)
+        let parts = [newValue.hidden[index]] + newValue.cell[index * others..<(index + 1) * others]
+        engines[index].set(parts.map(\.tensor))
       }
     }
   }
@@ -73,7 +72,7 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
   public mutating func reset() {
     for index in engines.indices {
       engines[index] = engines[index].fork()
-      engines[index].set(hidden: nil, cell: nil)
+      engines[index].set([])
     }
   }
 }
@@ -93,26 +92,19 @@ private final class StreamEngine: @unchecked Sendable {
   private let packed: PackedRecurrent
   private let input: Storage
   private let gates: Storage
-  /// Two of hidden states, and two of cell states where the cell has one: a step reads one and writes the other.
+  /// Two of each kind of state, h first: a step reads one and writes the other. [even or odd][kind][block][16]
   private let states: [Storage]
+  let kinds: Int
   private let firstRow: UnsafeMutablePointer<Int64>
   /// The kernel's arguments for even and for odd steps, outside the object: to read a variable of an object
   /// costs as much as a tenth of a small step.
   private let arguments: UnsafeMutablePointer<lethe_recurrent>
-  private let projection: UnsafeMutablePointer<lethe_product>
-  private let panels: Int64
+  private let projections: UnsafeMutablePointer<lethe_product>
+  private let projectionCount: Int
   /// 1 after an odd number of steps: which arguments are next, and which state is the newest.
   private let turn: UnsafeMutablePointer<Int>
 
-  convenience init(
-    _ description: CellDescription, input: Tensor, hidden: Tensor, inputBias: Tensor, hiddenBias: Tensor
-  ) {
-    self.init(
-      PackedRecurrent(description, input: input, hidden: hidden, inputBias: inputBias, hiddenBias: hiddenBias)
-    )
-  }
-
-  private init(_ packed: PackedRecurrent) {
+  init(_ packed: PackedRecurrent) {
     self.packed = packed
     (inputs, units) = (packed.inputs, packed.units)
     let blocks = packed.blocks, slots = packed.description.slots
@@ -123,15 +115,18 @@ private final class StreamEngine: @unchecked Sendable {
     }
     input = zeros((inputs + 15) / 16 * 16)
     gates = zeros(blocks * slots * 16)
-    states = (0..<(packed.description.hasCellState ? 4 : 2)).map { _ in zeros(blocks * 16) }
+    kinds = packed.description.states.count
+    let kinds = kinds
+    states = (0..<2).map { _ in zeros(kinds * blocks * 16) }
     firstRow = .allocate(capacity: 2)
     (firstRow[0], firstRow[1]) = (0, 1)
     turn = .allocate(capacity: 1)
     turn.initialize(to: 0)
-    projection = .allocate(capacity: 1)
-    projection.initialize(
-      to: packed.projection(of: input.pointer, block: 16, into: gates.pointer, gatesBlock: slots * 16))
-    panels = projection.pointee.panelCount
+    let products = packed.projections(
+      of: input.pointer, block: 16, into: gates.pointer, gatesBlock: slots * 16)
+    projectionCount = products.count
+    projections = .allocate(capacity: products.count)
+    projections.initialize(from: products, count: products.count)
     arguments = .allocate(capacity: 2)
     for odd in 0...1 {
       var a = lethe_recurrent()
@@ -145,9 +140,10 @@ private final class StreamEngine: @unchecked Sendable {
       a.h_in = states[odd].pointer
       a.h_prev = states[odd].pointer
       a.h_out = states[1 - odd].pointer
-      if states.count == 4 {
-        a.c_in = states[2 + odd].pointer
-        a.c_out = states[3 - odd].pointer
+      a.state_plane = blocks * 16
+      if kinds > 1 {
+        a.c_in = states[odd].pointer + blocks * 16
+        a.c_out = states[1 - odd].pointer + blocks * 16
       }
       (arguments + odd).initialize(to: a)
     }
@@ -156,14 +152,16 @@ private final class StreamEngine: @unchecked Sendable {
   deinit {
     firstRow.deallocate()
     turn.deallocate()
-    projection.deallocate()
+    projections.deallocate()
     arguments.deallocate()
   }
 
   func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float> {
     let own = arguments + turn.pointee
     if let start = x.baseAddress { input.pointer.update(from: start, count: inputs) }
-    kernels.product(projection, 0, 1, 0, panels)
+    for number in 0..<projectionCount {
+      kernels.product(projections + number, 0, 1, 0, projections[number].panelCount)
+    }
     kernels.forward(own, 0, 1, 0, 1)
     turn.pointee = 1 - turn.pointee
     return UnsafeBufferPointer(start: own.pointee.h_out, count: units)
@@ -176,21 +174,22 @@ private final class StreamEngine: @unchecked Sendable {
     return twin
   }
 
-  func set(hidden: Tensor?, cell: Tensor?) {
-    for (kind, value) in [hidden, cell].enumerated() where 2 * kind < states.count {
-      require(
-        value == nil || value?.shape == [1, units], "stream: expected state parts of shape \([1, units])")
-      let newest = states[2 * kind + turn.pointee]
-      newest.pointer.update(repeating: 0, count: newest.count)
-      if let value { newest.pointer.update(from: value.pointer, count: units) }
+  /// One tensor [1, units] for each kind of state; none: zeros.
+  func set(_ values: [Tensor]) {
+    let newest = states[turn.pointee], plane = newest.count / kinds
+    newest.pointer.update(repeating: 0, count: newest.count)
+    for (kind, value) in values.enumerated() {
+      require(value.shape == [1, units], "stream: expected state parts of shape \([1, units])")
+      (newest.pointer + kind * plane).update(from: value.pointer, count: units)
     }
   }
 
-  private func value(_ kind: Int) -> Tensor {
-    Tensor(shape: [1, units]) { to in
-      to.baseAddress?.update(from: states[2 * kind + turn.pointee].pointer, count: units)
+  var state: [Tensor] {
+    let newest = states[turn.pointee], plane = newest.count / kinds
+    return (0..<kinds).map { kind in
+      Tensor(shape: [1, units]) { to in
+        to.baseAddress?.update(from: newest.pointer + kind * plane, count: units)
+      }
     }
   }
-  var hidden: Tensor { value(0) }
-  var cell: Tensor? { states.count == 4 ? value(1) : nil }
 }

@@ -1,23 +1,21 @@
 import CLetheKernels
 import LetheCore
 
-/// The gradients of a pass's weights and biases, summed chunk by chunk: dW = dGᵀ x, dU = dGᵀ h', db = Σ dG.
+/// The gradients of a pass's weights, biases and vectors, summed chunk by chunk: dW = dGᵀ x, dU = dGᵀ s, db = Σ dG.
 ///
 /// They are summed as the gates lie, [block][k][gates][16], and turned into the rows of a file once at the end.
 struct WeightSums {
-  private let input: Storage
-  private let hidden: Storage
-  private let candidate: Storage?
-  private let biases: Storage  // [block][slots][16]
+  private let projections: [Storage]
+  private let stages: [[Storage]]
+  private let slots: Storage  // Σ over rows of every slot, [block][slots][16]
   private var isStarted = false
 
   init(_ pass: RecurrentPass) {
-    let block = pass.blocks * 16
-    input = Storage(count: block * pass.inputs * pass.description.inputOrder.count)
-    hidden = Storage(count: block * pass.units * pass.description.hiddenOrder.count)
-    candidate = pass.description.candidate.map { _ in Storage(count: block * pass.units) }
-    biases = Storage(count: block * pass.slots)
-    biases.pointer.update(repeating: 0, count: biases.count)
+    let block = pass.blocks * 16, description = pass.description
+    projections = description.projections.map { Storage(count: block * pass.inputs * $0.rows.count) }
+    stages = description.stages.map { $0.groups.map { Storage(count: block * pass.units * $0.rows.count) } }
+    slots = Storage(count: block * pass.slots)
+    slots.pointer.update(repeating: 0, count: slots.count)
   }
 
   /// Adds the rows of a chunk, rows ascending. `x` holds its inputs [block][row][16].
@@ -29,12 +27,11 @@ struct WeightSums {
     isStarted = true
     let (description, units, slots) = (pass.description, pass.units, pass.slots)
     let gatesBlock = pass.gatesBlock, at = rows.lowerBound
-    let stateBlock = (pass.copies ? pass.rows : pass.rows + pass.batch) * 16
     let dG = gates.pointer + at * slots * 16
     func product(
-      _ left: UnsafePointer<Float>, _ block: Int, row: Int = 16, first: Int, count: Int, k: Int,
-      _ sum: Storage
+      _ left: UnsafePointer<Float>, _ block: Int, row: Int = 16, _ group: CellDescription.Group, k: Int, _ sum: Storage
     ) -> lethe_product {
+      let count = group.rows.count
       var product = lethe_product()
       product.left.a = left
       product.left.a_row = 1
@@ -44,7 +41,7 @@ struct WeightSums {
       product.left.k_last = Int64(rows.count)
       product.left.row_width = 16
       product.left.row_block = block
-      product.right.w = UnsafePointer(dG + first * 16)
+      product.right.w = UnsafePointer(dG + group.first * 16)
       product.right.columns = Int64(pass.blocks * count * 16)
       product.right.panel = Int64(count)
       product.right.w_panel = gatesBlock
@@ -56,63 +53,77 @@ struct WeightSums {
       product.group = Int64(count)
       return product
     }
-    let ofHidden = product(
-      work.hidden.pointer + at * 16, stateBlock, first: description.hiddenFirst,
-      count: description.hiddenOrder.count, k: units, hidden)
-    let ofInput = product(
-      x.pointer, chunkBlock, first: 0, count: description.inputOrder.count, k: pass.inputs, input)
-    // The candidate saw r ⊙ h', which the forward pass left in the last slot.
-    let ofCandidate = candidate.map {
-      product(dG + (slots - 1) * 16, gatesBlock, row: slots * 16, first: 0, count: 1, k: units, $0)
+    var products: [(product: lethe_product, k: Int)] = []
+    for (stage, sums) in zip(description.stages, stages) {
+      for (group, sum) in zip(stage.groups, sums) {
+        switch stage.source {
+        case .nothing: break
+        case .state(let number):
+          let own = number == 0 ? work.hidden : work.cell ?? work.hidden
+          let plane = max(number - 1, 0) * pass.blocks * pass.stateBlock
+          products.append(
+            (product(own.pointer + plane + at * 16, pass.stateBlock, group, k: units, sum), units))
+        case .slot(let slot):
+          products.append(
+            (product(dG + slot * 16, gatesBlock, row: slots * 16, group, k: units, sum), units))
+        }
+      }
+    }
+    for (group, sum) in zip(description.projections, projections) {
+      products.append((product(x.pointer, chunkBlock, group, k: pass.inputs, sum), pass.inputs))
     }
     let work = rows.count * (units + pass.inputs) * slots * 16
     Parallel.split(pass.blocks, grain: max(1, (1 << 18) / max(work, 1)), perThread: 2) { part in
-      for (product, k) in [(ofHidden, units), (ofInput, pass.inputs)]
-        + (ofCandidate.map { [($0, units)] } ?? [])
-      {
+      for (product, k) in products {
         var p = product
         kernels.product(&p, 0, Int64(k), Int64(part.lowerBound), Int64(part.upperBound))
       }
       for j in part {
         kernels.column_sums(
-          biases.pointer + j * slots * 16, dG + j * gatesBlock, Int64(rows.count), Int64(slots * 16), 0,
+          self.slots.pointer + j * slots * 16, dG + j * gatesBlock, Int64(rows.count), Int64(slots * 16), 0,
           Int64(slots * 16))
       }
     }
   }
 
-  /// The sums as parameters lie: [gates · units, k] and [gates · units].
-  func gradients(in pass: RecurrentPass) -> (
-    input: Tensor, hidden: Tensor, inputBias: Tensor, hiddenBias: Tensor
-  ) {
+  /// The sums as parameters lie, in the order of `CellDescription.parts`.
+  func gradients(in pass: RecurrentPass) -> [Tensor] {
     let (description, units, slots) = (pass.description, pass.units, pass.slots)
-    let count = description.gates.count * units
-    let dInput = Tensor.uninitialized([count, pass.inputs]), dHidden = Tensor.uninitialized([count, units])
-    func unpack(_ sum: Storage, _ matrix: lethe_gates, into target: Tensor) {
-      if !isStarted { sum.pointer.update(repeating: 0, count: sum.count) }
-      Parallel.split(pass.blocks, grain: packingGrain(Int(matrix.k * matrix.slots) * 16)) { part in
-        var gates = matrix
-        kernels.unpack_gates(
-          target.pointer, sum.pointer, &gates, Int64(part.lowerBound), Int64(part.upperBound))
+    func unpack(_ sums: [(CellDescription.Group, Storage)], rows: Int, k: Int) -> Tensor {
+      let target = Tensor.uninitialized([rows * units, k])
+      for (group, sum) in sums {
+        if !isStarted { sum.pointer.update(repeating: 0, count: sum.count) }
+        let matrix = description.matrix(group, units: units, k: k)
+        Parallel.split(pass.blocks, grain: packingGrain(k * group.rows.count * 16)) { part in
+          var gates = matrix
+          kernels.unpack_gates(
+            target.pointer, sum.pointer, &gates, Int64(part.lowerBound), Int64(part.upperBound))
+        }
       }
+      return target
     }
-    unpack(input, pass.inputMatrix, into: dInput)
-    unpack(hidden, pass.hiddenMatrix, into: dHidden)
-    if let gate = description.candidate, let candidate {
-      unpack(candidate, description.matrix([gate], units: units, k: units), into: dHidden)
-    }
-    func bias(_ slotOf: (Int) -> Int) -> Tensor {
-      Tensor(shape: [count]) { to in
-        for gate in description.gates.indices {
-          let slot = slotOf(gate)
+    // blocks of units, each the sum of one slot
+    func sums(of order: [Int]) -> Tensor {
+      Tensor(shape: [order.count * units]) { to in
+        for (row, slot) in order.enumerated() {
           for unit in 0..<units {
-            to[gate * units + unit] = biases.pointer[(unit / 16 * slots + slot) * 16 + unit % 16]
+            to[row * units + unit] = self.slots.pointer[(unit / 16 * slots + slot) * 16 + unit % 16]
           }
         }
       }
     }
-    let ofInput = bias { gate in description.inputOrder.firstIndex(of: gate) ?? 0 }
-    let ofHidden = description.keepsHiddenBias ? bias { description.hiddenFirst + $0 } : ofInput
-    return (dInput, dHidden, ofInput, ofHidden)
+    func slotOrder(_ block: KeyPath<CellDescription.SlotBias, Int?>) -> [Int] {
+      (0..<description.biasRows).map { row in
+        description.slotBiases.firstIndex { $0[keyPath: block] == row } ?? 0
+      }
+    }
+    let groups = zip(description.stages, stages).flatMap { Array(zip($0.groups, $1)) }
+    var parts = [
+      unpack(Array(zip(description.projections, projections)), rows: description.inputRows, k: pass.inputs)
+    ]
+    if description.hiddenRows > 0 { parts.append(unpack(groups, rows: description.hiddenRows, k: units)) }
+    if description.biasRows > 0 { parts.append(sums(of: slotOrder(\.input))) }
+    if description.hasHiddenBias { parts.append(sums(of: slotOrder(\.hidden))) }
+    return parts + description.vectorSlots.map { sums(of: [$0]) }
   }
 }

@@ -1,0 +1,92 @@
+// The arithmetic of described cells: an interpreter that does one operation on up to 8 rows of 16 units at a time, while
+// they are in L1. Reading the next operation costs a few cycles, shared by those rows.
+
+// Where a place lies for the rows at hand: its first row, and floats to the next.
+typedef struct {
+  float *at;
+  ptrdiff_t row;
+} rows_at;
+
+static const float ones_row[16] __attribute__((aligned(64))) = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+
+// Rows from packed row `row`, batch row b, of one block; `through` are gradients that came through products.
+LETHE_AI rows_at find_place(const lethe_recurrent *r, lethe_place place, int64_t row, int64_t b, int64_t block,
+                            float *temporaries, float *through) {
+  const lethe_program *p = r->program;
+  ptrdiff_t index = place.index, state = block * r->state_block + row * 16, own = (block * r->batch + b) * 16;
+  switch (place.kind) {
+    case LETHE_PLACE_SLOT:
+      return (rows_at){r->gates + block * r->gates_block + (row * p->slots + index) * 16, p->slots * 16};
+    case LETHE_PLACE_STATE_IN:
+      return (rows_at){(index == 0 ? r->h_prev : r->c_in + (index - 1) * r->state_plane) + state, 16};
+    case LETHE_PLACE_STATE_OUT:
+      return (rows_at){(index == 0 ? r->h_out : r->c_out + (index - 1) * r->state_plane) + state, 16};
+    case LETHE_PLACE_VECTOR:
+      return (rows_at){(float *)p->vectors + (index * ((r->units + 15) / 16) + block) * 16, 0};
+    case LETHE_PLACE_CONSTANT: return (rows_at){(float *)p->constants + index * 16, 0};
+    case LETHE_PLACE_MASK:
+      return r->h_mask ? (rows_at){(float *)r->h_mask + own, 16} : (rows_at){(float *)ones_row, 0};
+    case LETHE_PLACE_D_STATE: return (rows_at){through + index * 8 * 64, 64};
+    case LETHE_PLACE_D_SEEN: return (rows_at){through, 64};
+    case LETHE_PLACE_CARRY: return (rows_at){r->dcarry + index * r->carry_plane + own, 16};
+    default: return (rows_at){temporaries + index * LETHE_CODE_ROWS * 16, 16};
+  }
+}
+
+#define LETHE_EACH_ROW(value)                                             \
+  for (int64_t i = 0; i < m; i++) {                                       \
+    vf x = v_load(a.at + i * a.row);                                      \
+    v_store(to.at + i * to.row, value);                                   \
+  }                                                                       \
+  break
+#define LETHE_Y v_load(b.at + i * b.row)
+#define LETHE_Z v_load(c.at + i * c.row)
+
+LETHE_NI void run_instructions(const lethe_code *code, const rows_at *at, int64_t m) {
+  for (int32_t n = 0; n < code->count; n++) {
+    lethe_instruction o = code->instructions[n];
+    rows_at to = at[o.to], a = at[o.a], b = at[o.b], c = at[o.c];
+    switch (o.operation) {
+      case LETHE_OP_COPY: LETHE_EACH_ROW(x);
+      case LETHE_OP_NEGATE: LETHE_EACH_ROW(-x);
+      case LETHE_OP_SIGMOID: LETHE_EACH_ROW(v_sigmoid(x));
+      case LETHE_OP_TANH: LETHE_EACH_ROW(v_tanh(x));
+      case LETHE_OP_RELU: LETHE_EACH_ROW(v_select((vi)(x < v_set(0)), v_set(0), x));
+      case LETHE_OP_EXP: LETHE_EACH_ROW(v_exp(x));
+      case LETHE_OP_LOG: LETHE_EACH_ROW(v_log(x));
+      case LETHE_OP_SQRT: LETHE_EACH_ROW(__builtin_elementwise_sqrt(x));
+      case LETHE_OP_ABS: LETHE_EACH_ROW((vf)((vi)x & vi_set(0x7fffffff)));
+      case LETHE_OP_POSITIVE: LETHE_EACH_ROW(v_select((vi)(x > v_set(0)), v_set(1), v_set(0)));
+      case LETHE_OP_ADD: LETHE_EACH_ROW(x + LETHE_Y);
+      case LETHE_OP_SUBTRACT: LETHE_EACH_ROW(x - LETHE_Y);
+      case LETHE_OP_MULTIPLY: LETHE_EACH_ROW(x * LETHE_Y);
+      case LETHE_OP_DIVIDE: LETHE_EACH_ROW(x / LETHE_Y);
+      // A NaN on either side stays.
+      case LETHE_OP_MAX: LETHE_EACH_ROW(v_select((vi)(x >= LETHE_Y) | (vi)(x != x), x, LETHE_Y));
+      case LETHE_OP_MIN: LETHE_EACH_ROW(v_select((vi)(x <= LETHE_Y) | (vi)(x != x), x, LETHE_Y));
+      case LETHE_OP_MULTIPLY_ADD: LETHE_EACH_ROW(v_fma(x, LETHE_Y, LETHE_Z));
+      case LETHE_OP_SELECT: LETHE_EACH_ROW(v_select((vi)(x > v_set(0)), LETHE_Y, LETHE_Z));
+      default: break;
+    }
+  }
+}
+
+LETHE_NI void run_code(const lethe_recurrent *r, const lethe_code *code, int64_t row, int64_t b, int64_t m,
+                       int64_t block, float *through) {
+  float temporaries[LETHE_CODE_TEMPORARIES * LETHE_CODE_ROWS * 16] __attribute__((aligned(64)));
+  rows_at at[LETHE_CODE_PLACES];
+  for (int32_t i = 0; i < code->place_count; i++)
+    at[i] = find_place(r, code->places[i], row, b, block, temporaries, through);
+  run_instructions(code, at, m);
+}
+
+// A stage's backward code; where a row's state was reset, nothing reaches the step before.
+LETHE_AI void run_backward(const lethe_recurrent *r, int stage, int64_t row, int64_t b, int64_t m, int64_t block,
+                           float *through) {
+  run_code(r, &r->program->stage[stage].backward, row, b, m, block, through);
+  if (!r->resets) return;
+  for (int64_t i = 0; i < m; i++)
+    if (r->resets[row + i])
+      for (int k = 0; k < r->states; k++)
+        v_store(r->dcarry + k * r->carry_plane + (block * r->batch + b + i) * 16, v_set(0));
+}

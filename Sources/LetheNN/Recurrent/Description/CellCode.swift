@@ -1,0 +1,213 @@
+import CLetheKernels
+import LetheCore
+
+/// Straight-line code for the interpreter in the kernels: some nodes of a graph computed into places.
+struct CellCode: Sendable {
+  private(set) var instructions: [lethe_instruction] = []
+  private(set) var places: [lethe_place] = []
+  private(set) var constants: [Float] = []
+
+  private struct Step {
+    var operation: lethe_operation
+    var operands: [Operand]
+    var result: Int  // value number
+  }
+  private enum Operand: Hashable {
+    case value(Int)
+    case place(UInt16)
+  }
+  private static func key(_ place: lethe_place) -> UInt16 { UInt16(place.kind) << 8 | UInt16(place.index) }
+
+  /// - Parameter known: nodes whose values lie in places before the code runs.
+  init(
+    _ graph: CellGraph, _ outputs: [(place: lethe_place, id: CellGraph.ID)],
+    known: [CellGraph.ID: lethe_place], name: String
+  ) {
+    var operandOf: [CellGraph.ID: Operand] = [:]
+    let ids = outputs.map(\.id)
+    let order = graph.below(ids, known: Set(known.keys))
+    var uses: [CellGraph.ID: Int] = [:]
+    for id in ids { uses[id, default: 0] += 1 }
+    for id in order where known[id] == nil { for child in graph.nodes[id].children { uses[child, default: 0] += 1 } }
+
+    // Products that are only added to something become part of a multiply-add.
+    var fused: [CellGraph.ID: (product: CellGraph.ID, addend: CellGraph.ID)] = [:]
+    var inside: Set<CellGraph.ID> = []
+    for id in order where known[id] == nil {
+      guard case .binary(.add, let a, let b) = graph.nodes[id] else { continue }
+      for (product, addend) in [(a, b), (b, a)] where fused[id] == nil && a != b {
+        if case .binary(.multiply, _, _) = graph.nodes[product], uses[product] == 1, known[product] == nil {
+          fused[id] = (product, addend)
+          inside.insert(product)
+        }
+      }
+    }
+
+    var steps: [Step] = []
+    func emit(_ operation: lethe_operation, _ operands: [Operand]) -> Operand {
+      steps.append(Step(operation: operation, operands: operands, result: steps.count))
+      return .value(steps.count - 1)
+    }
+    for id in order where !inside.contains(id) {
+      if let place = known[id] {
+        operandOf[id] = .place(Self.key(place))
+        continue
+      }
+      func operand(_ id: CellGraph.ID) -> Operand { operandOf[id] ?? .value(-1) }
+      func number(_ x: Float) -> Operand { constant(x) }
+      switch graph.nodes[id] {
+      case .leaf(.constant(let x)): operandOf[id] = number(x)
+      case .leaf(let leaf): operandOf[id] = .place(Self.key(Self.place(leaf, name)))
+      case .unary(.hardSigmoid(let slope, let offset), let a):
+        let line = emit(LETHE_OP_MULTIPLY_ADD, [operand(a), number(slope), number(offset)])
+        operandOf[id] = emit(LETHE_OP_MIN, [emit(LETHE_OP_MAX, [line, number(0)]), number(1)])
+      case .unary(let operation, let a): operandOf[id] = emit(Self.code(operation), [operand(a)])
+      case .select(let c, let a, let b):
+        operandOf[id] = emit(LETHE_OP_SELECT, [operand(c), operand(a), operand(b)])
+      case .binary(let operation, let a, let b):
+        if let (product, addend) = fused[id], case .binary(_, let x, let y) = graph.nodes[product] {
+          operandOf[id] = emit(LETHE_OP_MULTIPLY_ADD, [operand(x), operand(y), operand(addend)])
+        } else {
+          operandOf[id] = emit(Self.code(operation), [operand(a), operand(b)])
+        }
+      }
+    }
+    allocate(steps, outputs.map { (Self.key($0.place), operandOf[$0.id] ?? .value(-1)) }, name)
+  }
+
+  /// Gives values places: their output's where nothing there is read later, else temporaries, used again once free.
+  private mutating func allocate(_ steps: [Step], _ outputs: [(place: UInt16, from: Operand)], _ name: String) {
+    var lastUse: [Operand: Int] = [:]
+    for (index, step) in steps.enumerated() { for operand in step.operands { lastUse[operand] = index } }
+    for output in outputs { lastUse[output.from] = steps.count }
+    var home: [Int: UInt16] = [:]  // value → place
+    for (place, from) in outputs {
+      guard case .value(let value) = from, home[value] == nil, lastUse[.place(place)] ?? -1 <= value else {
+        continue
+      }
+      home[value] = place
+    }
+    var free: [UInt8] = [], used: UInt8 = 0
+    func temporary() -> UInt16 {
+      let index: UInt8
+      if let last = free.popLast() {
+        index = last
+      } else {
+        index = used
+        used += 1
+      }
+      return Self.key(lethe_place(LETHE_PLACE_TEMPORARY, Int(index)))
+    }
+    // What an output will overwrite and another one wants is set aside first.
+    var outputs = outputs
+    let targets = Set(outputs.map(\.place))
+    for index in outputs.indices {
+      guard case .place(let from) = outputs[index].from, targets.contains(from), from != outputs[index].place else {
+        continue
+      }
+      let aside = temporary()
+      append(LETHE_OP_COPY, aside, [from])
+      outputs[index].from = .place(aside)
+    }
+    for (index, step) in steps.enumerated() {
+      let from = step.operands.map { operand -> UInt16 in
+        switch operand {
+        case .place(let place): place
+        case .value(let value): home[value] ?? 0
+        }
+      }
+      // An operand that ends here makes room for the result: rows are read before they are written.
+      for operand in Set(step.operands) {
+        guard case .value(let value) = operand, lastUse[operand] == index, let place = home[value],
+          place >> 8 == UInt16(LETHE_PLACE_TEMPORARY.rawValue)
+        else { continue }
+        free.append(UInt8(place & 255))
+      }
+      let to = home[step.result] ?? temporary()
+      home[step.result] = to
+      append(step.operation, to, from)
+    }
+    for (place, from) in outputs {
+      let at: UInt16
+      switch from {
+      case .place(let p): at = p
+      case .value(let value): at = home[value] ?? 0
+      }
+      if at != place { append(LETHE_OP_COPY, place, [at]) }
+    }
+    require(
+      Int(used) <= Int(LETHE_CODE_TEMPORARIES) && places.count <= Int(LETHE_CODE_PLACES),
+      "\(name): its arithmetic needs \(used) temporary values and \(places.count) places; the engine has "
+        + "\(LETHE_CODE_TEMPORARIES) and \(LETHE_CODE_PLACES)")
+  }
+
+  private mutating func append(_ operation: lethe_operation, _ to: UInt16, _ from: [UInt16]) {
+    let (to, from) = (number(to), from.map { number($0) })
+    instructions.append(
+      lethe_instruction(
+        operation: UInt8(operation.rawValue), to: to, a: from[0], b: from.count > 1 ? from[1] : from[0],
+        c: from.count > 2 ? from[2] : from[0]))
+  }
+
+  private mutating func number(_ key: UInt16) -> UInt8 {
+    if let known = places.firstIndex(where: { Self.key($0) == key }) { return UInt8(known) }
+    places.append(lethe_place(kind: UInt8(key >> 8), index: UInt8(key & 255)))
+    return UInt8(clamping: places.count - 1)
+  }
+
+  /// The place of a constant; `CellProgram` later joins the constants of all its codes.
+  private mutating func constant(_ value: Float) -> Operand {
+    let index = constants.firstIndex { $0.bitPattern == value.bitPattern } ?? constants.count
+    if index == constants.count { constants.append(value) }
+    return .place(Self.key(lethe_place(LETHE_PLACE_CONSTANT, index)))
+  }
+
+  /// The same code with its constants behind `offset` others.
+  func shifted(by offset: Int) -> CellCode {
+    var copy = self
+    for index in places.indices where places[index].kind == UInt8(LETHE_PLACE_CONSTANT.rawValue) {
+      copy.places[index].index += UInt8(offset)
+    }
+    return copy
+  }
+
+  private static func place(_ leaf: CellGraph.Leaf, _ name: String) -> lethe_place {
+    switch leaf {
+    case .state(let n): .init(LETHE_PLACE_STATE_IN, n)
+    case .vector(let n): .init(LETHE_PLACE_VECTOR, n)
+    case .mask: .init(LETHE_PLACE_MASK, 0)
+    case .nextState(let n): .init(LETHE_PLACE_STATE_OUT, n)
+    case .dState(let n): .init(LETHE_PLACE_D_STATE, n)
+    case .dSeen: .init(LETHE_PLACE_D_SEEN, 0)
+    case .carry(let n): .init(LETHE_PLACE_CARRY, n)
+    case .slot(let n): .init(LETHE_PLACE_SLOT, n)
+    case .term, .constant: stop("\(name): a gate's sum is read before it is there")
+    }
+  }
+
+  private static func code(_ operation: CellGraph.Unary) -> lethe_operation {
+    switch operation {
+    case .negate: LETHE_OP_NEGATE
+    case .sigmoid: LETHE_OP_SIGMOID
+    case .tanh: LETHE_OP_TANH
+    case .relu: LETHE_OP_RELU
+    case .exp: LETHE_OP_EXP
+    case .log: LETHE_OP_LOG
+    case .sqrt: LETHE_OP_SQRT
+    case .abs: LETHE_OP_ABS
+    case .positive, .hardStep: LETHE_OP_POSITIVE
+    case .hardSigmoid: LETHE_OP_COPY  // taken apart before
+    }
+  }
+
+  private static func code(_ operation: CellGraph.Binary) -> lethe_operation {
+    switch operation {
+    case .add: LETHE_OP_ADD
+    case .subtract: LETHE_OP_SUBTRACT
+    case .multiply: LETHE_OP_MULTIPLY
+    case .divide: LETHE_OP_DIVIDE
+    case .max: LETHE_OP_MAX
+    case .min: LETHE_OP_MIN
+    }
+  }
+}

@@ -27,9 +27,12 @@ let package = Package(
       dependencies: ["LetheCore", "LetheNN", "LetheFormats", "LetheData", "CLetheKernels"]),
     .target(name: "LetheInsight", dependencies: ["LetheCore", "LetheNN"]),
     .target(
+      name: "LetheLabs",
+      dependencies: ["LetheCore", "LetheNN", "LetheFormats", "LetheData", "LetheTraining", "LetheInsight"]),
+    .target(
       name: "Lethe",
       dependencies: [
-        "LetheCore", "LetheNN", "LetheFormats", "LetheData", "LetheTraining", "LetheInsight",
+        "LetheCore", "LetheNN", "LetheFormats", "LetheData", "LetheTraining", "LetheInsight", "LetheLabs",
       ]),
     .executableTarget(
       name: "LetheCLI",
@@ -43,6 +46,7 @@ let package = Package(
     .testTarget(name: "LetheDataTests", dependencies: ["Lethe", "LetheTestSupport"]),
     .testTarget(name: "LetheTrainingTests", dependencies: ["Lethe", "LetheTestSupport"]),
     .testTarget(name: "LetheInsightTests", dependencies: ["Lethe", "LetheTestSupport"]),
+    .testTarget(name: "LetheLabsTests", dependencies: ["Lethe", "LetheTestSupport"]),
     .testTarget(name: "LetheCLITests", dependencies: ["Lethe", "LetheTestSupport"]),
   ],
   swiftLanguageModes: [.v6],

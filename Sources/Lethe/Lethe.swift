@@ -4,3 +4,4 @@
 @_exported import LetheInsight
 @_exported import LetheNN
 @_exported import LetheTraining
+@_exported import LetheLabs

@@ -29,12 +29,11 @@ import Testing
       uniqueKeysWithValues: network.parameters.map { ($0.name, $0.value.scalars.map(Double.init)) })
     func value(_ name: String) -> [Double] { p[name] ?? [] }
     let twin = NaiveTwin(
-      network.memory.cell.description, units: 6, inputWeight: value("memory.weight_ih_l0"),
-      hiddenWeight: value("memory.weight_hh_l0"), inputBias: value("memory.bias_ih_l0"),
-      hiddenBias: value("memory.bias_hh_l0"))
-    var state = NaiveTwin.State(h: m, c: c)
+      network.memory.cell.description, units: 6,
+      parts: ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"].map { value("memory." + $0) })
+    var state = NaiveTwin.State([m, c])
     return (0..<lengths[row]).map { t in
-      if resets[row][t] { state = .init(h: [0, 0, 0, 0, 0, 0], c: [0, 0, 0, 0, 0, 0]) }
+      if resets[row][t] { state = .init([[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]]) }
       let input = (0..<4).map { Double(x[row, t, $0]) }
       let before = state.h
       state = twin.next(input, state)

@@ -250,10 +250,8 @@ import Testing
   func twin(_ subject: Subject, units: Int) -> NaiveTwin {
     let named = Dictionary(
       uniqueKeysWithValues: subject.parameters.map { ($0.name, $0.value.scalars.map(Double.init)) })
-    return NaiveTwin(
-      subject.description, units: units, inputWeight: named["weight_ih_l0"] ?? [],
-      hiddenWeight: named["weight_hh_l0"] ?? [],
-      inputBias: named["bias_ih_l0"] ?? [], hiddenBias: named["bias_hh_l0"] ?? [])
+    let names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
+    return NaiveTwin(subject.description, units: units, parts: names.map { named[$0] ?? [] })
   }
 
   func doubles(_ tensor: Tensor) -> [Double] { tensor.scalars.map(Double.init) }
@@ -271,9 +269,7 @@ import Testing
     let initial = state(subject, batch: batch, units: units)
     let fast = subject.run(Variable(x), initial)
     for index in 0..<batch {
-      let start = NaiveTwin.State(
-        h: doubles(row(initial.hidden[0].tensor, index)),
-        c: subject.hasCell ? doubles(row(initial.cell[0].tensor, index)) : [])
+      let start = NaiveTwin.State((initial.hidden + initial.cell).map { doubles(row($0.tensor, index)) })
       let slow = twin(subject, units: units).run(vectors(x, row: index, count: time), from: start)
       let expected = Tensor(slow.outputs.flatMap { $0.map { Float($0) } }, shape: [1, time, units])
       #expect(difference(row(fast.output.tensor, index), expected) < 3e-6)
@@ -297,8 +293,7 @@ import Testing
     func loss(_ twin: NaiveTwin, _ x: Tensor, _ initial: [Tensor]) -> Double {
       var total = 0.0
       for index in 0..<batch {
-        let start = NaiveTwin.State(
-          h: doubles(row(initial[0], index)), c: subject.hasCell ? doubles(row(initial[1], index)) : [])
+        let start = NaiveTwin.State(initial.map { doubles(row($0, index)) })
         let (outputs, state) = twin.run(
           vectors(x, row: index, count: lengths[index]), from: start,
           resets: Array(resets[index].prefix(lengths[index])))
@@ -334,14 +329,10 @@ import Testing
       change(&down, -step)
       return (loss(up, x, start) - loss(down, x, start)) / (2 * step)
     }
-    let fields: [(String, WritableKeyPath<NaiveTwin, [Double]>)] = [
-      ("weight_ih_l0", \.inputWeight), ("weight_hh_l0", \.hiddenWeight), ("bias_ih_l0", \.inputBias),
-      ("bias_hh_l0", \.hiddenBias),
-    ]
-    for (name, path) in fields {
+    for (part, name) in ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"].enumerated() {
       let ours = try #require(named[name]).scalars
       for i in stride(from: 0, to: ours.count, by: 3) {
-        let slope = central { $0[keyPath: path][i] += $1 }
+        let slope = central { $0.parts[part][i] += $1 }
         #expect(abs(Double(ours[i]) - slope) < 2e-5 * (1 + abs(slope)), "\(cell) \(name)[\(i)]")
       }
     }

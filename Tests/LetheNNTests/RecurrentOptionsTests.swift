@@ -108,15 +108,14 @@ import Testing
       let named = Dictionary(
         uniqueKeysWithValues: layer.parameters.map { ($0.name, $0.value.scalars.map(Double.init)) })
       let twin = NaiveTwin(
-        layer.cell.description, units: 7, inputWeight: named["weight_ih_l0"] ?? [],
-        hiddenWeight: named["weight_hh_l0"] ?? [], inputBias: named["bias_ih_l0"] ?? [],
-        hiddenBias: named["bias_hh_l0"] ?? [])
+        layer.cell.description, units: 7,
+        parts: ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"].map { named[$0] ?? [] })
       let zeros = [Double](repeating: 0, count: 7)
       func loss(_ x: Tensor) -> Double {
         (0..<3).reduce(0) { total, row in
           let steps = (0..<6).map { t in (0..<5).map { Double(x[row, t, $0]) } }
           let outputs = twin.run(
-            steps, from: .init(h: zeros, c: zeros), mask: (0..<7).map { Double(mask[row, $0]) }
+            steps, from: .init([zeros, zeros]), mask: (0..<7).map { Double(mask[row, $0]) }
           ).outputs
           for (t, output) in outputs.enumerated() {
             for unit in 0..<7 { #expect(abs(output[unit] - Double(y[row, t, unit])) < 1e-4 || x != self.x) }

@@ -30,6 +30,18 @@ public indirect enum Initializer: Sendable, Equatable {
   /// Uniform in ±1 / √fan; variance 1 / (3 fan). PyTorch's default: the fan is a recurrent layer's hidden
   /// size, a linear or convolution layer's `in`.
   case torchUniform(fan: Int)
+  /// Uniform in 0..<1.
+  case unit
+  /// log u for u uniform in 1..<longest: a forget bias b with half-lives spread up to the longest lag expected, since
+  /// 1 / (1 − σ(log u)) = 1 + u. *Source*: Tallec & Ollivier 2018, arXiv 1804.11188, eq. 16; its input gate starts at −b.
+  case chrono(longest: Int)
+  /// b with σ(b) = ½^(1 / half-life), half-lives uniform on a logarithmic scale: forget biases that spread memory.
+  case halfLives(ClosedRange<Float>)
+  /// v with exp(−softplus(v)) = √w, w uniform between the squares of the bounds: RG-LRU's ring.
+  case softplusOfDecay(Range<Float>)
+  /// 5 − 12 (j / (n − 1))^0.3 with its sign changed, for j = 0 … n − 1: −(−5 + 12 (j / (n − 1))^0.3). What sLSTM's forget
+  /// bias starts from in its first block (NX-AI/xlstm, cell.py).
+  case powerLawForget
   /// The first dimension cut into equal blocks, each with its own initialiser: the gates of a recurrent
   /// matrix.
   case stacked([Initializer])
@@ -57,8 +69,38 @@ public indirect enum Initializer: Sendable, Equatable {
     case .heNormal: return key.normal(shape: shape, deviation: Self.root(2, fans.in))
     case .orthogonal: return orthogonalTensor(shape: shape, key: key)
     case .torchUniform(let fan): return Self.uniform(shape, Self.root(1, fan), key)
+    case .unit: return key.uniform(shape: shape, in: 0..<1)
+    case .chrono(let longest):
+      require(longest > 2, "Initializer.chrono: expected a longest lag above 2, got \(longest)")
+      return Self.mapped(key.uniform(shape: shape, in: 1..<Float(longest - 1))) { Elementary.log($0) }
+    case .halfLives(let range):
+      let low = Elementary.log(Double(range.lowerBound)), high = Elementary.log(Double(range.upperBound))
+      return Self.mapped(key.uniform(shape: shape, in: 0..<1)) { u in
+        let logKeep = Elementary.log(0.5) / Elementary.exp(low + (high - low) * u)
+        return logKeep - Elementary.log(-Self.expMinusOne(logKeep))
+      }
+    case .softplusOfDecay(let range):
+      let low = Double(range.lowerBound * range.lowerBound), high = Double(range.upperBound * range.upperBound)
+      return Self.mapped(key.uniform(shape: shape, in: 0..<1)) { u in
+        Elementary.log(Self.expMinusOne(-0.5 * Elementary.log(low + (high - low) * u)))
+      }
+    case .powerLawForget:
+      let count = shape.reduce(1, *), last = Double(Swift.max(count - 1, 1))
+      let values = (0..<count).map { j in
+        j == 0 ? 5 : Float(5 - 12 * Elementary.exp(0.3 * Elementary.log(Double(j) / last)))
+      }
+      return Tensor(values, shape: shape)
     case .stacked(let blocks): return Self.stack(blocks, shape, key)
     }
+  }
+
+  private static func mapped(_ tensor: Tensor, _ body: (Double) -> Double) -> Tensor {
+    Tensor(tensor.scalars.map { Float(body(Double($0))) }, shape: tensor.shape)
+  }
+
+  // eˣ − 1, also for x near 0.
+  private static func expMinusOne(_ x: Double) -> Double {
+    abs(x) < 1e-5 ? x + x * x / 2 : Elementary.exp(x) - 1
   }
 
   private static func uniform(_ shape: [Int], _ bound: Float, _ key: RandomKey) -> Tensor {

@@ -32,6 +32,13 @@ public struct CellDescription: Sendable {
     var first: Int
     var rows: [Int]
   }
+  /// What a slot takes of the input without weights of its own.
+  enum FixedInput: Sendable, Equatable {
+    /// x itself, in layers as wide as their input.
+    case identity
+    /// The same number for all units: so many columns from the first of those that no gate sees.
+    case scalar(Int)
+  }
   /// What gates see beside the input.
   enum Source: Equatable {
     case nothing
@@ -54,6 +61,7 @@ public struct CellDescription: Sendable {
   struct Equations: Sendable, Equatable {
     struct Term: Sendable, Equatable {
       var seesInput: Bool
+      var fixed: FixedInput?
       var sources: [CellGraph.ID]
       var hasBias: Bool
     }
@@ -72,6 +80,9 @@ public struct CellDescription: Sendable {
   let slotBiases: [SlotBias]
   /// Blocks of `units` rows in weight_ih, weight_hh and the biases.
   let inputRows: Int
+  /// What follows the rows of weight_ih in what is multiplied with the input; and the columns no gate sees.
+  let fixedInputs: [FixedInput]
+  package let scalars: Int
   let hiddenRows: Int
   let biasRows: Int
   /// Whether there are two biases, as in PyTorch's files.
@@ -92,13 +103,15 @@ public struct CellDescription: Sendable {
 
   init(
     name: String, gates: [String], states: [String], kernel: lethe_cell, slots: Int, gateSlots: [Int],
-    projections: [Group], stages: [Stage], slotBiases: [SlotBias], inputRows: Int, hiddenRows: Int, biasRows: Int,
+    projections: [Group], stages: [Stage], slotBiases: [SlotBias], inputRows: Int, fixedInputs: [FixedInput] = [], scalars: Int = 0,
+    hiddenRows: Int, biasRows: Int,
     hasHiddenBias: Bool, vectors: [CellBuilder.Vector] = [], vectorSlots: [Int] = [],
     biasInitializers: [Initializer] = [], program: CellProgram? = nil, equations: Equations? = nil
   ) {
     (self.name, self.gates, self.states, self.kernel) = (name, gates, states, kernel)
     (self.slots, self.gateSlots, self.projections, self.stages) = (slots, gateSlots, projections, stages)
     (self.slotBiases, self.inputRows, self.hiddenRows) = (slotBiases, inputRows, hiddenRows)
+    (self.fixedInputs, self.scalars) = (fixedInputs, scalars)
     (self.biasRows, self.hasHiddenBias, self.vectors) = (biasRows, hasHiddenBias, vectors)
     (self.vectorSlots, self.biasInitializers) = (vectorSlots, biasInitializers)
     (self.program, self.equations) = (program, equations)

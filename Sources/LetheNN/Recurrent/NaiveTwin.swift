@@ -9,27 +9,21 @@ package struct NaiveTwin {
 
   package var description: CellDescription
   package var units: Int
-  /// As in a file: [gates · units, inputs], [gates · units, units], [gates · units] twice.
-  package var inputWeight: Vector, hiddenWeight: Vector, inputBias: Vector, hiddenBias: Vector
+  /// As in a file, in the order of `CellDescription.parts`.
+  package var parts: [Vector]
 
-  package init(
-    _ description: CellDescription, units: Int, inputWeight: Vector, hiddenWeight: Vector, inputBias: Vector,
-    hiddenBias: Vector
-  ) {
+  package init(_ description: CellDescription, units: Int, parts: [Vector]) {
     self.description = description
     self.units = units
-    self.inputWeight = inputWeight
-    self.hiddenWeight = hiddenWeight
-    self.inputBias = inputBias
-    self.hiddenBias = hiddenBias
+    self.parts = parts
   }
 
+  /// The states of one sequence, h first.
   package struct State: Equatable {
-    package var h: Vector, c: Vector
-    package init(h: Vector, c: Vector) {
-      self.h = h
-      self.c = c
-    }
+    package var parts: [Vector]
+    package var h: Vector { parts[0] }
+    package var c: Vector { parts[1] }
+    package init(_ parts: [Vector]) { self.parts = parts }
   }
 
   /// One sequence, from its first step to its last or the other way round; outputs stay in time order.
@@ -42,7 +36,7 @@ package struct NaiveTwin {
       let t = isReversed ? x.count - 1 - step : step
       let boundary = isReversed ? t + 1 : t
       if let resets, boundary < x.count, resets[boundary] {
-        state = State(h: Vector(repeating: 0, count: units), c: Vector(repeating: 0, count: units))
+        state = State(state.parts.map { _ in Vector(repeating: 0, count: units) })
       }
       state = next(x[t], state, mask)
       outputs[t] = state.h
@@ -52,6 +46,7 @@ package struct NaiveTwin {
 
   /// One step.
   package func next(_ x: Vector, _ state: State, _ mask: Vector? = nil) -> State {
+    if let equations = description.equations { return described(equations, x, state, mask) }
     let seen = mask.map { zip($0, state.h).map { $0 * $1 } } ?? state.h
     switch description.kernel {
     case LETHE_CELL_LSTM: return lstm(x, seen, state)
@@ -59,8 +54,7 @@ package struct NaiveTwin {
     case LETHE_CELL_GRU_BEFORE: return gruBefore(x, seen, state)
     default:
       let relu = description.kernel == LETHE_CELL_RNN_RELU
-      let a = sum(0, x, seen)
-      return State(h: a.map { relu ? max($0, 0) : Self.tanh($0) }, c: [])
+      return State([sum(0, x, seen).map { relu ? max($0, 0) : Self.tanh($0) }])
     }
   }
 
@@ -68,33 +62,81 @@ package struct NaiveTwin {
     let i = sum(0, x, h).map(gate), f = sum(1, x, h).map(gate)
     let g = sum(2, x, h).map(Self.tanh), o = sum(3, x, h).map(gate)
     let c = (0..<units).map { f[$0] * state.c[$0] + i[$0] * g[$0] }
-    return State(h: (0..<units).map { o[$0] * Self.tanh(c[$0]) }, c: c)
+    return State([(0..<units).map { o[$0] * Self.tanh(c[$0]) }, c])
   }
 
   private func gruAfter(_ x: Vector, _ h: Vector, _ state: State) -> State {
     let r = sum(0, x, h).map(gate), z = sum(1, x, h).map(gate)
-    let xn = product(inputWeight, 2, x, inputBias), hn = product(hiddenWeight, 2, h, hiddenBias)
+    let xn = product(0, 2, x, bias: 2), hn = product(1, 2, h, bias: 3)
     let n = (0..<units).map { Self.tanh(xn[$0] + r[$0] * hn[$0]) }
-    return State(h: (0..<units).map { z[$0] * state.h[$0] + (1 - z[$0]) * n[$0] }, c: [])
+    return State([(0..<units).map { z[$0] * state.h[$0] + (1 - z[$0]) * n[$0] }])
   }
 
   private func gruBefore(_ x: Vector, _ h: Vector, _ state: State) -> State {
     let r = sum(0, x, h).map(gate), z = sum(1, x, h).map(gate)
     let n = sum(2, x, (0..<units).map { r[$0] * h[$0] }).map(Self.tanh)
-    return State(h: (0..<units).map { z[$0] * state.h[$0] + (1 - z[$0]) * n[$0] }, c: [])
+    return State([(0..<units).map { z[$0] * state.h[$0] + (1 - z[$0]) * n[$0] }])
   }
 
-  /// W x + U h + both biases, for one gate.
-  private func sum(_ number: Int, _ x: Vector, _ h: Vector) -> Vector {
-    zip(product(inputWeight, number, x, inputBias), product(hiddenWeight, number, h, hiddenBias)).map {
-      $0 + $1
+  private func described(_ cell: CellDescription.Equations, _ x: Vector, _ state: State, _ mask: Vector?) -> State {
+    let ones = mask ?? Vector(repeating: 1, count: units)
+    var terms = [Vector?](repeating: nil, count: cell.terms.count)
+    func values(_ ids: [CellGraph.ID]) -> [Vector] {
+      // Sums first: those that a value is made of, and what they see in turn.
+      for id in cell.graph.below(ids) {
+        if case .leaf(.term(let number)) = cell.graph.nodes[id], terms[number] == nil { terms[number] = term(number) }
+      }
+      let byUnit = (0..<units).map { unit in
+        cell.graph.values(ids) { leaf in
+          switch leaf {
+          case .term(let number): terms[number]?[unit] ?? .nan
+          case .state(let number): state.parts[number][unit]
+          case .vector(let number): parts[description.vectorPart(number)][unit]
+          default: .nan
+          }
+        }
+      }
+      return ids.indices.map { index in byUnit.map { $0[index] } }
     }
+    func term(_ number: Int) -> Vector {
+      let own = cell.terms[number]
+      let inputRow = cell.terms[..<number].count { $0.seesInput }
+      var row = cell.terms[..<number].reduce(0) { $0 + $1.sources.count }
+      let bias = cell.terms[..<number].count { $0.hasBias }
+      var sum = Vector(repeating: 0, count: units)
+      if own.hasBias, let part = description.inputBiasPart {
+        sum = Array(parts[part][bias * units..<(bias + 1) * units])
+      }
+      let seen = Array(x.dropLast(description.scalars))
+      switch own.fixed {
+      case .identity: sum = seen
+      case .scalar(let index): sum = sum.map { _ in x[seen.count + index] }
+      case nil: if own.seesInput { sum = zip(sum, product(0, inputRow, seen, bias: nil)).map { $0 + $1 } }
+      }
+      for source in own.sources {
+        var seen = values([source])[0]
+        // Recurrent dropout is for h, and for what is made of gates and states.
+        if case .leaf(.state(let state)) = cell.graph.nodes[source], state > 0 {} else {
+          seen = zip(seen, ones).map { $0 * $1 }
+        }
+        sum = zip(sum, product(description.hiddenPart ?? 0, row, seen, bias: nil)).map { $0 + $1 }
+        row += 1
+      }
+      return sum
+    }
+    return State(values(cell.results))
   }
 
-  private func product(_ weight: Vector, _ number: Int, _ x: Vector, _ bias: Vector) -> Vector {
+  /// W x + U h + both biases, for one gate of a built-in cell.
+  private func sum(_ row: Int, _ x: Vector, _ h: Vector) -> Vector {
+    zip(product(0, row, x, bias: 2), product(1, row, h, bias: 3)).map { $0 + $1 }
+  }
+
+  /// One block of rows of a weight, and of a bias.
+  private func product(_ weight: Int, _ number: Int, _ x: Vector, bias: Int?) -> Vector {
     (0..<units).map { unit in
       let row = number * units + unit
-      return bias[row] + (0..<x.count).reduce(0) { $0 + weight[row * x.count + $1] * x[$1] }
+      return (0..<x.count).reduce(bias.map { parts[$0][row] } ?? 0) { $0 + parts[weight][row * x.count + $1] * x[$1] }
     }
   }
 

@@ -20,18 +20,22 @@ final class PackedRecurrent: @unchecked Sendable {
   private var fedSlots: Int { description.projections.reduce(0) { $0 + $1.rows.count } }
 
   /// - Precondition: the parts have the shapes that `CellDescription.parts` gives.
-  init(_ description: CellDescription, parts: [Tensor], units: Int) {
-    let inputs = parts[0].shape.last ?? 0
+  init(_ description: CellDescription, parts: [Tensor], inputs: Int, units: Int) {
     let expected = description.parts(inputs: inputs, units: units, biases: [])
     require(
       parts.map(\.shape) == expected.map(\.shape) && units > 0,
       "\(description.name): expected filled parameters of shapes \(expected.map(\.shape)), got \(parts.map(\.shape))")
+    if let complaint = description.complaint(inputs: inputs, units: units) {
+      stop("\(description.name): expected \(complaint.expected), got \(inputs)")
+    }
     self.description = description
     (self.inputs, self.units) = (inputs, units)
     let blocks = (units + 15) / 16
+    let matrix = description.inputMatrix(
+      description.inputPart.map { parts[$0] }, inputs: inputs, units: units)
     projections = description.projections.map {
       Self.panels(
-        parts[0].pointer, description.matrix($0, units: units, k: inputs), byBlock: $0.rows.count > 1)
+        matrix.pointer, description.matrix($0, units: units, k: inputs), byBlock: $0.rows.count > 1)
     }
     let hidden = description.hiddenPart.map { parts[$0].pointer }
     stages = description.stages.map { stage in

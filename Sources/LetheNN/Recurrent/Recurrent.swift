@@ -11,9 +11,12 @@ public protocol RecurrentCell: Sendable, Codable {
   /// How the input bias starts, gate by gate in the order of `description.gates`; the recurrent bias starts at 0.
   /// Described cells say it in their description.
   var biasInitializers: [Initializer] { get }
+  /// Throws for options that contradict each other; called before `description` is asked for.
+  func check() throws(LetheError)
 }
 
 extension RecurrentCell {
+  public func check() throws(LetheError) {}
   public var biasInitializers: [Initializer] { description.biasInitializers }
 }
 
@@ -85,6 +88,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     var parts: [Parameter]
     let cache = PackedCache()
   }
+  // The width of the input, once built.
+  private(set) var features = 0
   // Layer by layer, forward then backward.
   var weights: [Weights] = []
   // Made once for each change of the cell.
@@ -105,6 +110,18 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     self.headSize = headSize
   }
 
+  /// Layers ready for use.
+  ///
+  /// - Precondition: cell and sizes are sensible.
+  public init(
+    _ cell: Cell, inputSize: Int, layers: Int = 1, bidirectional: Bool = false, outputs: RecurrentOutputs = .all,
+    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, key: RandomKey = RandomKey(seed: 0)
+  ) {
+    self.init(
+      cell, layers: layers, bidirectional: bidirectional, outputs: outputs, dropout: dropout, headSize: headSize)
+    builtOrStop(input: [.any, inputSize], key: key)
+  }
+
   enum CodingKeys: String, CodingKey {
     case cell, layers, outputs, dropout
     case isBidirectional = "bidirectional"
@@ -115,6 +132,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
 
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
     let units = cell.hiddenSize
+    try cell.check()
     guard input.count == 2, let features = input.last, features > 0 else {
       throw LetheError(
         Cell.kind, "cannot take this input", expected: "[time, features]", found: "\(input)",
@@ -127,6 +145,10 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         found: "hidden \(units), layers \(layers), features \(features), head \(headSize ?? 0)")
     }
     try dropout.check(Cell.kind)
+    if cell.description.scalars > 0 && (layers > 1) {
+      throw LetheError(
+        Cell.kind, "takes columns of its input that only the first layer has", expected: "1 layer", found: "\(layers)")
+    }
     if dropout.between > 0 && layers == 1 {
       throw LetheError(
         Cell.kind, "dropout between layers needs layers to lie between", expected: "2 layers or more",
@@ -140,8 +162,14 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     }
     described = Described(cell.description)
     weights = []
+    self.features = features
     for layer in 0..<layers {
       let width = layer == 0 ? features : directions * units
+      if let complaint = description.complaint(inputs: width, units: units) {
+        throw LetheError(
+          Cell.kind, "layer \(layer + 1) cannot take its input", expected: complaint.expected, found: "\(width)",
+          advice: complaint.advice)
+      }
       let parts = description.parts(inputs: width, units: units, biases: cell.biasInitializers)
       for _ in 0..<directions {
         weights.append(Weights(parts: parts.map { Parameter(shape: $0.shape, $0.initializer) }))
@@ -191,8 +219,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     let (name, units) = (Cell.kind, cell.hiddenSize)
     require(!weights.isEmpty, "\(name): not built; give inputSize, or put it into Sequential")
     require(
-      x.shape.count == 3 && x.shape[2] == weights[0].parts[0].shape[1],
-      "\(name): expected an input of shape [batch, time, \(weights[0].parts[0].shape[1])], got \(x.shape)")
+      x.shape.count == 3 && x.shape[2] == features,
+      "\(name): expected an input of shape [batch, time, \(features)], got \(x.shape)")
     let count = layers * directions, others = description.states.count - 1
     if let state {
       let cells = others * count

@@ -1,21 +1,23 @@
 import LetheCore
 
 /// One parameter of a layer and direction, as a file has it.
-struct RecurrentPart {
+package struct RecurrentPart {
   var name: String
   var shape: [Int]
   var initializer: Initializer
 }
 
 extension CellDescription {
-  /// The parameters of one layer and direction in the order of files: weight_ih [rows · units, inputs], weight_hh
+  /// The parameters of one layer and direction in the order of files: weight_ih [rows · units, inputs − scalars], weight_hh
   /// [rows · units, units], bias_ih and bias_hh [rows · units], then vectors [units]; those that the cell has.
-  func parts(inputs: Int, units: Int, biases: [Initializer]) -> [RecurrentPart] {
-    var parts = [
-      RecurrentPart(
-        name: "weight_ih", shape: [inputRows * units, inputs],
-        initializer: .stacked(Array(repeating: .glorotUniform, count: inputRows)))
-    ]
+  package func parts(inputs: Int, units: Int, biases: [Initializer]) -> [RecurrentPart] {
+    var parts: [RecurrentPart] = []
+    if inputRows > 0 {
+      parts.append(
+        RecurrentPart(
+          name: "weight_ih", shape: [inputRows * units, inputs - scalars],
+          initializer: .stacked(Array(repeating: .glorotUniform, count: inputRows))))
+    }
     if hiddenRows > 0 {
       parts.append(
         RecurrentPart(
@@ -33,10 +35,59 @@ extension CellDescription {
   }
 
   /// Where each of them stands in that order.
-  var hiddenPart: Int? { hiddenRows > 0 ? 1 : nil }
-  var inputBiasPart: Int? { biasRows > 0 ? 1 + (hiddenRows > 0 ? 1 : 0) : nil }
+  var inputPart: Int? { inputRows > 0 ? 0 : nil }
+  var hiddenPart: Int? { hiddenRows > 0 ? (inputRows > 0 ? 1 : 0) : nil }
+  var inputBiasPart: Int? { biasRows > 0 ? (inputRows > 0 ? 1 : 0) + (hiddenRows > 0 ? 1 : 0) : nil }
   var hiddenBiasPart: Int? { hasHiddenBias ? 3 : nil }
   func vectorPart(_ number: Int) -> Int {
-    1 + (hiddenRows > 0 ? 1 : 0) + (biasRows > 0 ? 1 : 0) + (hasHiddenBias ? 1 : 0) + number
+    [inputRows > 0, hiddenRows > 0, biasRows > 0, hasHiddenBias].count { $0 } + number
+  }
+
+  /// Why a layer of this cell cannot have such an input; `nil` if it can.
+  package func complaint(inputs: Int, units: Int) -> (expected: String, advice: String)? {
+    if fixedInputs.contains(.identity) && inputs - scalars != units {
+      return (
+        "as many features as units, \(units)\(scalars > 0 ? ", and \(scalars) more" : "")",
+        "this cell takes its input unit by unit; put a Dense layer before it"
+      )
+    }
+    if inputs <= scalars {
+      return ("more than \(scalars) features", "the last \(scalars) of them are not for gates")
+    }
+    return nil
+  }
+
+  /// What the input is multiplied with: the rows of weight_ih, then those of what is taken as it is.
+  func inputMatrix(_ weight: Tensor?, inputs: Int, units: Int) -> Tensor {
+    if fixedInputs.isEmpty, let weight { return weight }
+    var matrix = Tensor(zeros: [(inputRows + fixedInputs.count) * units, inputs])
+    matrix.withUnsafeMutableBuffer { to in
+      let seen = inputs - scalars
+      for row in 0..<inputRows * units {
+        for column in 0..<seen { to[row * inputs + column] = weight?.pointer[row * seen + column] ?? 0 }
+      }
+      for (number, input) in fixedInputs.enumerated() {
+        for unit in 0..<units {
+          let column =
+            switch input {
+            case .identity: unit
+            case .scalar(let index): seen + index
+            }
+          to[((inputRows + number) * units + unit) * inputs + column] = 1
+        }
+      }
+    }
+    return matrix
+  }
+
+  /// The part of a gradient of `inputMatrix` that belongs to weight_ih.
+  func learnedPart(of gradient: Tensor, inputs: Int, units: Int) -> Tensor {
+    if fixedInputs.isEmpty { return gradient }
+    let seen = inputs - scalars
+    return Tensor(shape: [inputRows * units, seen]) { to in
+      for row in 0..<inputRows * units {
+        for column in 0..<seen { to[row * seen + column] = gradient.pointer[row * inputs + column] }
+      }
+    }
   }
 }

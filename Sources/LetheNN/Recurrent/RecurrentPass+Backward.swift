@@ -32,11 +32,7 @@ extension RecurrentPass {
         hidden.map { packTransposed($0, description.matrix(group, units: units, k: units)) }
       }
     }
-    let inputPanels =
-      wantsInput
-      ? description.projections.map {
-        packTransposed(weights.parts[0].tensor, description.matrix($0, units: units, k: inputs))
-      } : []
+    let inputPanels = wantsInput ? transposedInput(weights) : []
     var sums = WeightSums(self)
     let shares = shares
 
@@ -92,6 +88,14 @@ extension RecurrentPass {
     return InputGradients(
       parts: [dx] + sums.gradients(in: self),
       initial: [layout.unpackState(dInitial.pointer, units: units, block: batch * 16)] + others)
+  }
+
+  private func transposedInput(_ weights: Weights) -> [Storage] {
+    let matrix = description.inputMatrix(
+      description.inputPart.map { weights.parts[$0].tensor }, inputs: inputs, units: units)
+    return description.projections.map {
+      packTransposed(matrix, description.matrix($0, units: units, k: inputs))
+    }
   }
 
   /// dx = dG W of one group of gates, row 0 at `target`; groups after the first add to it.

@@ -10,10 +10,6 @@ extension RecurrentPass {
     if keeps { work.gates = Storage(count: blocks * gatesBlock) }
     let packed = packed(weights)
     if description.program != nil && keeps { work.packed = packed }
-    require(
-      packed.inputs == inputs && packed.units == units,
-      "\(description.name): \(packed.units) units over \(packed.inputs) inputs cannot run as \(units) over \(inputs)"
-    )
     // Gates of 512 KB go through L2.
     let chunks = layout.chunks(rows: min(256, (1 << 17) / (blocks * slots * 16)))
     let most = chunks.map { layout.rows(of: $0).count }.max() ?? 0
@@ -58,7 +54,7 @@ extension RecurrentPass {
   /// The weights as the kernels read them: kept while nothing is trained.
   private func packed(_ weights: Weights) -> PackedRecurrent {
     let tensors = weights.parts.map(\.tensor)
-    let pack = { PackedRecurrent(description, parts: tensors, units: units) }
+    let pack = { PackedRecurrent(description, parts: tensors, inputs: inputs, units: units) }
     if weights.parts.contains(where: \.isRecorded) {
       weights.cache.drop()
       return pack()

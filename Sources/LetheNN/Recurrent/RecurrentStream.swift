@@ -23,9 +23,12 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
       !layer.weights.isEmpty, "stream: the layer is not built; give inputSize, or build it in Sequential")
     require(!layer.isBidirectional, "stream: the backward direction needs the whole sequence")
     require(layer.headSize == nil, "stream: a head is not part of the stream; apply it to the outputs")
-    engines = layer.weights.map { weights in
-      StreamEngine(
-        PackedRecurrent(layer.description, parts: weights.parts.map(\.value), units: layer.cell.hiddenSize))
+    engines = layer.weights.enumerated().map { index, weights in
+      let units = layer.cell.hiddenSize
+      return StreamEngine(
+        PackedRecurrent(
+          layer.description, parts: weights.parts.map(\.value), inputs: index == 0 ? layer.features : units,
+          units: units))
     }
   }
 

@@ -118,9 +118,12 @@ struct WeightSums {
       }
     }
     let groups = zip(description.stages, stages).flatMap { Array(zip($0.groups, $1)) }
-    var parts = [
-      unpack(Array(zip(description.projections, projections)), rows: description.inputRows, k: pass.inputs)
-    ]
+    var parts: [Tensor] = []
+    if description.inputRows > 0 {
+      let rows = description.inputRows + description.fixedInputs.count
+      let all = unpack(Array(zip(description.projections, projections)), rows: rows, k: pass.inputs)
+      parts.append(description.learnedPart(of: all, inputs: pass.inputs, units: units))
+    }
     if description.hiddenRows > 0 { parts.append(unpack(groups, rows: description.hiddenRows, k: units)) }
     if description.biasRows > 0 { parts.append(sums(of: slotOrder(\.input))) }
     if description.hasHiddenBias { parts.append(sums(of: slotOrder(\.hidden))) }

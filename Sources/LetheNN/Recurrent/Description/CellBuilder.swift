@@ -28,7 +28,9 @@ public final class CellBuilder {
 
   struct Term {
     var name: String
+    /// Whether it sees the input by weights of its own, or takes part of it as it is.
     var seesInput: Bool
+    var fixed: CellDescription.FixedInput?
     var sources: [CellGraph.ID]
     var bias: Initializer?
   }
@@ -42,6 +44,7 @@ public final class CellBuilder {
   private(set) var states = ["hidden"]
   private(set) var vectors: [Vector] = []
   private(set) var next: [Int: CellGraph.ID] = [:]
+  private(set) var scalars = 0
   let name: String
 
   init(_ name: String) { self.name = name }
@@ -64,7 +67,7 @@ public final class CellBuilder {
   /// sees, in the order of description; `nil` leaves out the bias.
   public func gate(_ name: String, sees: [Source] = [.input, .hidden], bias: Initializer? = .zeros) -> Signal {
     require(!terms.contains { $0.name == name }, "\(self.name): there are two gates '\(name)'")
-    var term = Term(name: name, seesInput: false, sources: [], bias: bias)
+    var term = Term(name: name, seesInput: false, fixed: nil, sources: [], bias: bias)
     for source in sees {
       switch source {
       case .input: term.seesInput = true
@@ -84,6 +87,22 @@ public final class CellBuilder {
     require(!vectors.contains { $0.name == name }, "\(self.name): there are two vectors '\(name)'")
     vectors.append(Vector(name: name, initializer: initializer))
     return leaf(.vector(vectors.count - 1))
+  }
+
+  /// The input itself, unit by unit: x_t, for layers whose input is as wide as they are.
+  public var input: Signal { fixed(.identity, "x") }
+
+  /// One number a step for all units, which no gate sees: a time difference, an attention score. It is taken from the
+  /// last columns of the input, in the order of description.
+  public func scalar(_ name: String) -> Signal {
+    scalars += 1
+    return fixed(.scalar(scalars - 1), name)
+  }
+
+  private func fixed(_ input: CellDescription.FixedInput, _ name: String) -> Signal {
+    if let known = terms.firstIndex(where: { $0.fixed == input }) { return leaf(.term(known)) }
+    terms.append(Term(name: name, seesInput: false, fixed: input, sources: [], bias: nil))
+    return leaf(.term(terms.count - 1))
   }
 
   /// Says what a state becomes.

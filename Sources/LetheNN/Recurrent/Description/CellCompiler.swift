@@ -77,10 +77,10 @@ struct CellCompiler {
 
   private mutating func orderSlots() {
     let terms = builder.terms
-    require(terms.contains { $0.seesInput }, "\(builder.name): no gate sees the input")
+    require(terms.contains { $0.seesInput || $0.fixed != nil }, "\(builder.name): nothing sees the input")
     func key(_ number: Int) -> [Int] {
       let term = terms[number]
-      let kind = term.sources.isEmpty ? 0 : term.seesInput ? 1 : 2
+      let kind = term.sources.isEmpty ? 0 : term.seesInput ? 1 : 2  // fixed inputs have no sources
       // Later stages first: the slots of the first are then next to those that see only states.
       return [kind] + [kind == 2 ? 1 : -1].flatMap { sign in term.sources.map { sign * stage(of: $0) } } + [number]
     }
@@ -251,6 +251,8 @@ struct CellCompiler {
   private func assemble(_ program: CellProgram) -> CellDescription {
     let terms = builder.terms
     var inputRows = 0, hiddenRows = 0, biasRows = 0
+    let learned = terms.count { $0.seesInput }
+    var fixed: [CellDescription.FixedInput] = []
     var projected: [(slot: Int, row: Int)] = []
     var fed: [[(slot: Int, row: Int)]] = sources.map { _ in [] }
     var fills: [[Int]] = sources.map { _ in [] }
@@ -260,6 +262,9 @@ struct CellCompiler {
       if term.seesInput {
         projected.append((slot, inputRows))
         inputRows += 1
+      } else if let input = term.fixed {
+        projected.append((slot, learned + fixed.count))
+        fixed.append(input)
       }
       for id in term.sources {
         fed[stage(of: id)].append((slot, hiddenRows))
@@ -269,7 +274,7 @@ struct CellCompiler {
         biases[slot].input = biasRows
         biasRows += 1
       }
-      if !term.seesInput, let first = term.sources.map({ stage(of: $0) }).min() { fills[first].append(slot) }
+      if !term.seesInput, term.fixed == nil, let first = term.sources.map({ stage(of: $0) }).min() { fills[first].append(slot) }
     }
     let stages = sources.indices.map { stage -> CellDescription.Stage in
       let source: CellDescription.Source =
@@ -288,11 +293,11 @@ struct CellCompiler {
     return CellDescription(
       name: builder.name, gates: terms.map(\.name), states: builder.states, kernel: LETHE_CELL_PROGRAM,
       slots: slots, gateSlots: slotOfTerm, projections: runs(projected), stages: stages, slotBiases: biases,
-      inputRows: inputRows, hiddenRows: hiddenRows, biasRows: biasRows, hasHiddenBias: false,
+      inputRows: inputRows, fixedInputs: fixed, scalars: builder.scalars, hiddenRows: hiddenRows, biasRows: biasRows, hasHiddenBias: false,
       vectors: builder.vectors, vectorSlots: dVectorSlot,
       biasInitializers: terms.compactMap(\.bias), program: program,
       equations: .init(
-        graph: builder.graph, terms: terms.map { .init(seesInput: $0.seesInput, sources: $0.sources, hasBias: $0.bias != nil) },
+        graph: builder.graph, terms: terms.map { .init(seesInput: $0.seesInput, fixed: $0.fixed, sources: $0.sources, hasBias: $0.bias != nil) },
         results: results))
   }
 }

@@ -19,26 +19,41 @@ public struct LSTMCell: RecurrentCell {
   public var forgetBias: Float
   /// What the gates do with their sums.
   public var gateActivation: GateActivation
+  /// What differs from the equations above, if anything.
+  public var recipe: LSTMRecipe?
 
   /// A cell of the given width.
-  public init(_ hiddenSize: Int, forgetBias: Float = 1, gateActivation: GateActivation = .sigmoid) {
+  public init(
+    _ hiddenSize: Int, forgetBias: Float = 1, gateActivation: GateActivation = .sigmoid, recipe: LSTMRecipe? = nil
+  ) {
     self.hiddenSize = hiddenSize
     self.forgetBias = forgetBias
     self.gateActivation = gateActivation
+    self.recipe = recipe
   }
 
   enum CodingKeys: String, CodingKey {
+    case recipe
     case hiddenSize = "hidden_size"
     case forgetBias = "forget_bias"
     case gateActivation = "gate_activation"
   }
 
   public var description: CellDescription {
+    if let recipe, recipe != LSTMRecipe() {
+      return recipe.description(gateActivation, forgetBias: forgetBias)
+    }
     var description = CellDescription.lstm
     description.gateActivation = gateActivation
     return description
   }
-  public var biasInitializers: [Initializer] { [.zeros, .constant(forgetBias), .zeros, .zeros] }
+  public var biasInitializers: [Initializer] {
+    let own = description
+    return own.program == nil ? [.zeros, .constant(forgetBias), .zeros, .zeros] : own.biasInitializers
+  }
+  public func check() throws(LetheError) {
+    if let fault = recipe?.contradiction { throw LetheError(Self.kind, "its recipe contradicts itself: \(fault)") }
+  }
 }
 
 /// Layers of long short-term memory; see `LSTMCell` for the equations and `Recurrent` for shapes and state.

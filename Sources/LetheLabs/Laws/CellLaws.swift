@@ -1,0 +1,366 @@
+import LetheCore
+import LetheFormats
+import LetheNN
+
+/// What must hold for every cell, whatever its gates are.
+///
+///     for result in CellLaws.check("peephole") where !result.ok { print(result) }
+///
+/// Most laws demand equal bits: one step, a chunk and the whole sequence are the same arithmetic.
+public struct CellLaws: Sendable {
+  /// What was found.
+  public struct Result: Sendable {
+    /// The cell's name in `CellCatalog`, or "fgn".
+    public let cell: String
+    /// The law's name.
+    public let law: String
+    /// The largest |a − b| / (1 + |b|); infinite where shapes differ or a number is not finite.
+    public let maxDifference: Double
+    /// What it may be at most; 0 for equal bits.
+    public let tolerance: Double
+    /// Whether the law holds.
+    public var ok: Bool { maxDifference <= tolerance }
+  }
+
+  /// The cells whose laws can be checked.
+  public static var cells: [String] { CellCatalog.all.map(\.name) + ["fgn"] }
+
+  /// The laws, in the order of checking, and what each says.
+  public static let laws: [(name: String, meaning: String)] = [
+    ("chunks", "the whole sequence is its chunks, with the state handed on"),
+    ("steps", "the whole sequence is its steps as a stream"),
+    ("ragged", "a shorter row in a batch is that sequence alone"),
+    ("reset", "a reset inside a row begins a new sequence"),
+    ("reversed", "backward in time over the reversed sequence is forward over it"),
+    ("nil", "no state is the zero state"),
+    ("batch", "a row of many is that row alone"),
+    ("threads", "outputs and gradients do not depend on the number of threads"),
+    ("saved", "a model read back from a file gives the same outputs"),
+    ("twin", "the kernels agree with the equations in doubles, one unit at a time"),
+    ("gradients", "gradients are the differences of the equations in doubles"),
+    ("long", "a stream of many steps stays finite"),
+  ]
+
+  /// Checks all laws of a cell; `nil` for a name that is none of `cells`.
+  ///
+  /// - Parameter steps: how long the law "long" goes on.
+  /// *Cost*: some 50 ms, and the long stream.
+  public static func check(_ name: String, steps: Int = 1_000_000) -> [Result]? {
+    let subject: LawSubject
+    if name == "fgn" {
+      subject = .forgettingGateNetwork(units: units)
+    } else if let entry = CellCatalog.entry(name) {
+      subject = .recurrent(entry, units: units)
+    } else {
+      return nil
+    }
+    let laws = CellLaws(subject: subject, long: steps)
+    return Self.laws.compactMap { law in
+      laws.measure(law.name).map { Result(cell: name, law: law.name, maxDifference: $0.found, tolerance: $0.allowed) }
+    }
+  }
+
+  /// A number that follows from every bit of a cell's outputs, states and gradients: equal on every instruction set.
+  public static func digest(_ name: String) -> UInt64? {
+    let subject: LawSubject
+    if name == "fgn" {
+      subject = .forgettingGateNetwork(units: units)
+    } else if let entry = CellCatalog.entry(name) {
+      subject = .recurrent(entry, units: units)
+    } else {
+      return nil
+    }
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for tensor in CellLaws(subject: subject, long: 0).everything() {
+      for x in tensor.scalars { hash = (hash ^ UInt64(x.bitPattern)) &* 0x100_0000_01b3 }
+    }
+    return hash
+  }
+
+  static let units = 19
+  let subject: LawSubject
+  let long: Int
+  private let batch = 5
+  private let time = 7
+
+  private func measure(_ law: String) -> (found: Double, allowed: Double)? {
+    switch law {
+    case "chunks": return (chunks(), 0)
+    case "steps": return steps().map { ($0, 0) }
+    case "ragged": return (ragged(), 0)
+    case "reset": return (reset(), 0)
+    case "reversed": return reversed().map { ($0, 0) }
+    case "nil": return (nothing(), 0)
+    case "batch": return (batchMates(), 0)
+    case "threads": return (threads(), 0)
+    case "saved": return (saved(), 0)
+    case "twin": return twin().map { ($0, 1e-5) }
+    case "gradients": return subject.isStraightThrough ? nil : finiteDifferences().map { ($0, 1e-4) }
+    default: return long > 0 ? longStream().map { ($0, 0) } : nil
+    }
+  }
+
+  /// 0 for equal bits.
+  private func distance(_ a: [Tensor], _ b: [Tensor]) -> Double {
+    guard a.map(\.shape) == b.map(\.shape) else { return .infinity }
+    var most = 0.0
+    for (x, y) in zip(a.flatMap(\.scalars), b.flatMap(\.scalars)) where x.bitPattern != y.bitPattern {
+      guard x.isFinite && y.isFinite else { return .infinity }
+      most = max(most, max(Double(abs(x - y) / (1 + abs(y))), Double(Float.leastNonzeroMagnitude)))
+    }
+    return most
+  }
+
+  private func parts(_ state: RecurrentState) -> [Tensor] { (state.hidden + state.cell).map(\.tensor) }
+
+  private func cut(_ x: Tensor, _ range: Range<Int>) -> Tensor {
+    let (batch, time, width) = (x.shape[0], x.shape[1], x.shape[2])
+    let from = x.scalars
+    var to: [Float] = []
+    for row in 0..<batch {
+      to += from[(row * time + range.lowerBound) * width..<(row * time + range.upperBound) * width]
+    }
+    return Tensor(to, shape: [batch, range.count, width])
+  }
+
+  private func rows(_ state: RecurrentState, _ row: Int) -> RecurrentState {
+    func one(_ parts: [Variable]) -> [Variable] { parts.map { Variable($0.tensor.rows(row..<row + 1)) } }
+    return RecurrentState(hidden: one(state.hidden), cell: one(state.cell))
+  }
+
+  private func chunks() -> Double {
+    let x = subject.input("chunks", batch: batch, time: 11), start = subject.state("start", batch: batch)
+    let whole = subject.run(Variable(x), start)
+    var state = start, pieces: [Tensor] = []
+    var most = 0.0
+    for range in [0..<4, 4..<5, 5..<11] {
+      let part = subject.run(Variable(cut(x, range)), state)
+      pieces.append(part.output.tensor)
+      most = max(most, distance([cut(whole.output.tensor, range)], [part.output.tensor]))
+      state = part.state.detached
+    }
+    return max(most, distance(parts(whole.state), parts(state)))
+  }
+
+  private func steps() -> Double? {
+    guard let stream = subject.stream?() else { return nil }
+    let x = subject.input("steps", batch: 1, time: 23)
+    let whole = subject.run(Variable(x), nil)
+    var outputs: [Float] = []
+    for t in 0..<23 { outputs += stream.step(cut(x, t..<t + 1).scalars) }
+    return max(
+      distance([whole.output.tensor], [Tensor(outputs, shape: whole.output.shape)]),
+      distance(parts(whole.state), parts(stream.state())))
+  }
+
+  private func ragged() -> Double {
+    let lengths = [7, 0, 3, 5, 1], x = subject.input("ragged", batch: batch, time: time)
+    let start = subject.state("start", batch: batch)
+    let together = subject.run(Variable(x, timing: Timing(lengths: lengths)), start)
+    var most = 0.0
+    for (row, length) in lengths.enumerated() {
+      let own = cut(x.rows(row..<row + 1), 0..<length), output = together.output.tensor.rows(row..<row + 1)
+      let alone =
+        length == 0
+        ? (output: Variable(own), state: rows(start, row)) : subject.run(Variable(own), rows(start, row))
+      if length > 0 { most = max(most, distance([cut(output, 0..<length)], [alone.output.tensor])) }
+      let rest = cut(output, length..<time)
+      most = max(most, distance([rest], [Tensor(zeros: rest.shape)]))
+      most = max(most, distance(parts(rows(together.state, row)), parts(alone.state)))
+    }
+    return most
+  }
+
+  private func reset() -> Double {
+    let x = subject.input("reset", batch: 2, time: 9)
+    var resets = Array(repeating: Array(repeating: false, count: 9), count: 2)
+    resets[0][4] = true
+    let marked = subject.run(Variable(x, timing: Timing(resets: resets)), nil)
+    let fresh = subject.run(Variable(cut(x.rows(0..<1), 4..<9)), nil)
+    return max(
+      distance([cut(marked.output.tensor.rows(0..<1), 4..<9)], [fresh.output.tensor]),
+      distance(parts(rows(marked.state, 0)), parts(fresh.state)))
+  }
+
+  private func reversed() -> Double? {
+    guard let backward = subject.reversed else { return nil }
+    let x = subject.input("reversed", batch: batch, time: time)
+    func turned(_ x: Tensor) -> Tensor {
+      let width = x.shape[2]
+      let from = x.scalars
+      var to: [Float] = []
+      for row in 0..<batch {
+        for t in (0..<time).reversed() { to += from[(row * time + t) * width..<(row * time + t + 1) * width] }
+      }
+      return Tensor(to, shape: x.shape)
+    }
+    return distance([turned(backward(Variable(turned(x))))], [subject.run(Variable(x), nil).output.tensor])
+  }
+
+  private func nothing() -> Double {
+    let x = Variable(subject.input("nil", batch: batch, time: time))
+    let (a, zeros) = (subject.run(x, nil), Variable(Tensor(zeros: [batch, subject.units])))
+    let b = subject.run(
+      x, RecurrentState(hidden: [zeros], cell: Array(repeating: zeros, count: subject.others)))
+    return distance([a.output.tensor] + parts(a.state), [b.output.tensor] + parts(b.state))
+  }
+
+  private func batchMates() -> Double {
+    let x = subject.input("batch", batch: 13, time: time)
+    let together = subject.run(Variable(x), nil)
+    return [0, 6, 12].map { row in
+      let alone = subject.run(Variable(x.rows(row..<row + 1)), nil)
+      return distance(
+        [together.output.tensor.rows(row..<row + 1)] + parts(rows(together.state, row)),
+        [alone.output.tensor] + parts(alone.state))
+    }.max() ?? 0
+  }
+
+  /// Outputs, final states and all gradients of a batch with lengths and resets.
+  func everything() -> [Tensor] {
+    let x = subject.input("everything", batch: 9, time: 40), start = subject.state("start", batch: 9)
+    let lengths = [40, 40, 33, 40, 2, 0, 40, 17, 40]
+    let resets = (0..<9).map { row in (0..<40).map { $0 % 7 == row } }
+    var watched: [Variable] = [], results: [Tensor] = []
+    let (named, all) = subject.gradients { run, tape in
+      let input = tape.watched(x, timing: Timing(lengths: lengths, resets: resets))
+      let state = RecurrentState(
+        hidden: start.hidden.map { tape.watched($0.tensor) }, cell: start.cell.map { tape.watched($0.tensor) })
+      watched = [input] + state.hidden + state.cell
+      let (y, final) = run(input, state)
+      results = [y.tensor] + parts(final)
+      return (final.hidden + final.cell).reduce((y * y).sum()) { $0 + ($1 * $1).sum() }
+    }
+    return results + named.map(\.1) + watched.compactMap { all[$0] }
+  }
+
+  private func threads() -> Double {
+    let one = Parallel.$threads.withValue(1) { everything() }
+    return [2, 3].map { count in distance(Parallel.$threads.withValue(count) { everything() }, one) }.max() ?? 0
+  }
+
+  private func saved() -> Double {
+    do {
+      var model = try Sequential(input: [.any, subject.inputs], layers: [subject.layer])
+      var own = subject.layer.parameters.makeIterator()
+      model.forEachParameter { _, parameter in
+        if let value = own.next()?.value { parameter.value = value }
+      }
+      let copy = try ModelFile(bytes: ModelFile(model).encoded(), name: subject.name).model
+      let x = subject.input("saved", batch: batch, time: time)
+      return max(
+        distance([copy(x)], [model(x)]), distance([model(x)], [subject.run(Variable(x), nil).output.tensor]))
+    } catch {
+      return .infinity
+    }
+  }
+
+  private func twin() -> Double? {
+    guard let twin = subject.twin else { return nil }
+    let x = subject.input("twin", batch: 2, time: time), start = subject.state("start", batch: 2)
+    let fast = subject.run(Variable(x), start)
+    var most = 0.0
+    for row in 0..<2 {
+      let begin = NaiveTwin.State(parts(rows(start, row)).map { $0.scalars.map(Double.init) })
+      let slow = twin.run(vectors(x, row), from: begin)
+      let pairs = zip(fast.output.tensor.rows(row..<row + 1).scalars, slow.outputs.joined())
+      let states = zip(parts(rows(fast.state, row)).flatMap(\.scalars), slow.state.parts.joined())
+      for (a, b) in Array(pairs) + Array(states) {
+        guard a.isFinite && b.isFinite else { return .infinity }
+        most = max(most, abs(Double(a) - b) / (1 + abs(b)))
+      }
+    }
+    return most
+  }
+
+  private func vectors(_ x: Tensor, _ row: Int) -> [[Double]] {
+    let (time, width) = (x.shape[1], x.shape[2])
+    return (0..<time).map { t in (0..<width).map { Double(x[row, t, $0]) } }
+  }
+
+  private func longStream() -> Double? {
+    guard let stream = subject.stream?() else { return nil }
+    let x = subject.input("long", batch: 1, time: 64)
+    let steps = (0..<64).map { cut(x, $0..<$0 + 1).scalars }
+    for t in 0..<long {
+      let y = stream.step(steps[t % 64])
+      if t % 4096 == 0 && !y.allSatisfy(\.isFinite) { return .infinity }
+    }
+    return parts(stream.state()).allSatisfy(\.isFinite) ? 0 : .infinity
+  }
+
+  // MARK: Gradients
+
+  /// With cotangents on outputs and final states, through lengths and resets: every third weight and every input and
+  /// state against central differences of the twin.
+  private func finiteDifferences() -> Double? {
+    guard let base = subject.twin else { return nil }
+    let lengths = [4, 2, 3], count = 3, units = subject.units
+    let resets = [[false, true, false, false], [false, false, false, false], [true, false, true, false]]
+    let x = subject.input("slopes", batch: count, time: 4), start = subject.state("start", batch: count)
+    let key = RandomKey(seed: 3)
+    let cotangent = key.child("y").uniform(shape: [count, 4, units], in: -1..<1)
+    let finals = (0...subject.others).map { key.child("state\($0)").uniform(shape: [count, units], in: -1..<1) }
+
+    func loss(_ twin: NaiveTwin, _ inputs: [[[Double]]], _ initial: [[[Double]]]) -> Double {
+      var total = 0.0
+      for row in 0..<count {
+        let (outputs, state) = twin.run(
+          Array(inputs[row].prefix(lengths[row])), from: .init(initial.map { $0[row] }),
+          resets: Array(resets[row].prefix(lengths[row])))
+        for (t, output) in outputs.enumerated() {
+          for unit in 0..<units { total += output[unit] * Double(cotangent[row, t, unit]) }
+        }
+        for (part, final) in zip(state.parts, finals) {
+          for unit in 0..<units { total += part[unit] * Double(final[row, unit]) }
+        }
+      }
+      return total
+    }
+
+    var watched: [Variable] = []
+    let (named, all) = subject.gradients { run, tape in
+      let input = tape.watched(x, timing: Timing(lengths: lengths, resets: resets))
+      let state = RecurrentState(
+        hidden: start.hidden.map { tape.watched($0.tensor) }, cell: start.cell.map { tape.watched($0.tensor) })
+      watched = [input] + state.hidden + state.cell
+      let (y, final) = run(input, state)
+      return zip(final.hidden + final.cell, finals).reduce((y * Variable(cotangent)).sum()) {
+        $0 + ($1.0 * Variable($1.1)).sum()
+      }
+    }
+    let inputs = (0..<count).map { vectors(x, $0) }
+    let initial = parts(start).map { part in (0..<count).map { row in part.rows(row..<row + 1).scalars.map(Double.init) } }
+    let step = 1e-5
+    var most = 0.0
+    func compare(_ ours: Float, _ up: Double, _ down: Double) {
+      let slope = (up - down) / (2 * step)
+      most = ours.isFinite && slope.isFinite ? max(most, abs(Double(ours) - slope) / (1 + abs(slope))) : .infinity
+    }
+    for (part, gradient) in named.enumerated() {
+      let values = gradient.1.scalars
+      for index in Swift.stride(from: 0, to: values.count, by: max(1, values.count / 40)) {
+        var (up, down) = (base, base)
+        up.parts[part][index] += step
+        down.parts[part][index] -= step
+        compare(values[index], loss(up, inputs, initial), loss(down, inputs, initial))
+      }
+    }
+    for (number, variable) in watched.enumerated() {
+      guard let gradient = all[variable] else { return .infinity }
+      for index in Swift.stride(from: 0, to: gradient.count, by: number == 0 ? max(1, gradient.count / 60) : 5) {
+        func shifted(_ amount: Double) -> Double {
+          var (inputs, initial) = (inputs, initial)
+          if number == 0 {
+            inputs[index / subject.inputs / 4][index / subject.inputs % 4][index % subject.inputs] += amount
+          } else {
+            initial[number - 1][index / units][index % units] += amount
+          }
+          return loss(base, inputs, initial)
+        }
+        compare(gradient.scalars[index], shifted(step), shifted(-step))
+      }
+    }
+    return most
+  }
+}

@@ -1,0 +1,65 @@
+/// Every kind of cell by name, for commands, comparisons and the laws.
+public struct CellCatalog: Sendable {
+  /// One kind of cell.
+  public struct Entry: Sendable {
+    /// Its name on the command line.
+    public let name: String
+    /// What it is, in a few words.
+    public let summary: String
+    /// A cell of the given width.
+    public let cell: @Sendable (Int) -> any RecurrentCell
+    /// Whether some gate is trained straight through, so that its gradient is no derivative.
+    public var isStraightThrough = false
+  }
+
+  /// All of them, the classic ones first.
+  public static let all: [Entry] = [
+    Entry(name: "rnn", summary: "plain recurrent network") { RNNCell($0) },
+    Entry(name: "lstm", summary: "long short-term memory") { LSTMCell($0) },
+    Entry(name: "gru", summary: "gated recurrent unit, reset after the product") { GRUCell($0) },
+    Entry(name: "gru_before", summary: "gated recurrent unit, reset before the product") {
+      GRUCell($0, reset: .before)
+    },
+    recipe("nfg", "LSTM of 1997, no forget gate", LSTMRecipe(forgetGate: false)),
+    recipe("nig", "LSTM without input gate", LSTMRecipe(inputGate: false)),
+    recipe("nog", "LSTM without output gate", LSTMRecipe(outputGate: false)),
+    recipe("niaf", "LSTM without input activation", LSTMRecipe(inputActivation: false)),
+    recipe("noaf", "LSTM without output activation", LSTMRecipe(outputActivation: false)),
+    recipe("coupled", "LSTM with i = 1 − f", LSTMRecipe(writing: .coupled)),
+    recipe("budget", "LSTM with f + i ≤ 1", LSTMRecipe(writing: .budget)),
+    recipe("peephole", "LSTM whose gates see the cell", LSTMRecipe(peepholes: true)),
+    recipe("fgr", "LSTM whose gates see the gates of the step before", LSTMRecipe(fullGateRecurrence: true)),
+    recipe("clipped", "LSTM with its cell in bounds", LSTMRecipe(temperature: 0.7, clip: .cell(3))),
+    Entry(name: "hard", summary: "LSTM with hard-sigmoid gates, peepholes and full gate recurrence") {
+      LSTMCell(
+        $0, gateActivation: .hardSigmoid(slope: 0.3, offset: 0.4),
+        recipe: LSTMRecipe(peepholes: true, fullGateRecurrence: true))
+    },
+    recipe("hard_forget", "LSTM with a forget gate of 0 or 1", LSTMRecipe(hardForget: true), straightThrough: true),
+    Entry(name: "mgu", summary: "minimal gated unit") { MGUCell($0) },
+    Entry(name: "janet", summary: "LSTM with the forget gate only") { JANETCell($0) },
+    Entry(name: "ligru", summary: "GRU without reset, relu candidate") { LiGRUCell($0) },
+    Entry(name: "indrnn", summary: "each unit sees only itself") { IndRNNCell($0) },
+    Entry(name: "augru", summary: "GRU with an attention score") { AUGRUCell($0) },
+    Entry(name: "gru_d", summary: "GRU whose state decays over uneven steps") { DecayGRUCell($0) },
+    Entry(name: "time_lstm", summary: "LSTM that forgets by time, not by steps") { TimeAwareLSTMCell($0) },
+    Entry(name: "slstm", summary: "exponential gates with a normaliser") { SLSTMCell($0) },
+    Entry(name: "sru", summary: "simple recurrent unit") { SRUCell($0) },
+    Entry(name: "qrnn", summary: "quasi-recurrent network") { QRNNCell($0) },
+    Entry(name: "mingru", summary: "GRU whose gate does not look back") { MinGRUCell($0) },
+    Entry(name: "minlstm", summary: "LSTM whose gates do not look back") { MinLSTMCell($0) },
+    Entry(name: "rglru", summary: "real-gated linear recurrent unit") { RGLRUCell($0) },
+    Entry(name: "hgrn", summary: "hierarchically gated recurrent network") { HGRNCell($0, lowerBound: 0.2) },
+    Entry(name: "ema", summary: "exponential moving average") { EMACell($0) },
+    Entry(name: "leaky", summary: "leaky integrator") { LeakyCell($0) },
+  ]
+
+  private static func recipe(
+    _ name: String, _ summary: String, _ recipe: LSTMRecipe, straightThrough: Bool = false
+  ) -> Entry {
+    Entry(name: name, summary: summary, cell: { LSTMCell($0, recipe: recipe) }, isStraightThrough: straightThrough)
+  }
+
+  /// The cell of that name, if there is one.
+  public static func entry(_ name: String) -> Entry? { all.first { $0.name == name } }
+}

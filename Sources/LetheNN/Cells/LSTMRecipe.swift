@@ -1,0 +1,150 @@
+/// What may be changed in an LSTM, switch by switch; the default is the LSTM that everybody means.
+///
+///     let odyssey = LSTMRecipe(inputGate: false)           // "NIG" of Greff et al.
+///     let peephole = LSTMRecipe(peepholes: true)
+///     let budget = LSTMRecipe(writing: .budget)            // f + i ≤ 1 by construction
+///     let layer = Recurrent(LSTMCell(64, recipe: budget), inputSize: 8)
+///
+///     s_g = W_g x_t + U_g h_{t−1} (+ p_g ⊙ c) (+ Σ over gates R_g g_{t−1}) + b_g      what gate g sums up
+///     c_t = f_t ⊙ c_{t−1} + i_t ⊙ a(s_u)                                              a: tanh, or nothing
+///     h_t = o_t ⊙ a'(c_t)
+///
+/// An LSTM with any switch off its default has one bias a gate, where the plain one has PyTorch's two.
+/// *Source*: Hochreiter & Schmidhuber 1997 (no forget gate); Gers & Schmidhuber 2000 (peepholes); Greff, Srivastava,
+/// Koutník, Steunebrink & Schmidhuber 2017, arXiv 1503.04069 (the eight variants).
+public struct LSTMRecipe: Sendable, Codable, Equatable {
+  /// How much is written when a part is kept.
+  public enum Writing: String, Sendable, Codable {
+    /// i is a gate of its own.
+    case free
+    /// i = 1 − f: what is forgotten is replaced (Greff et al.'s CIFG; ONNX's input_forget).
+    case coupled
+    /// f = eᵃ / (1 + eᵃ + eᵇ), i = eᵇ / (1 + eᵃ + eᵇ): f + i ≤ 1, so |c| never exceeds the largest candidate.
+    case budget
+  }
+
+  /// Where a bound is put; four libraries mean four things by "clip".
+  public enum Clip: Sendable, Codable, Equatable {
+    /// Every sum, before its activation: ONNX.
+    case sums(Float)
+    /// The candidate after its activation: Core ML.
+    case candidate(Float)
+    /// The cell after each step: cuDNN.
+    case cell(Float)
+    /// The cell and the hidden state after each step: Burn.
+    case states(Float)
+  }
+
+  /// Whether there is a forget gate; without it f = 1, the network of 1997.
+  public var forgetGate: Bool
+  /// Whether there is an input gate; without it i = 1. It has to be on for `writing` to be other than `free`.
+  public var inputGate: Bool
+  /// Whether there is an output gate; without it o = 1.
+  public var outputGate: Bool
+  /// Whether the candidate goes through tanh.
+  public var inputActivation: Bool
+  /// Whether the cell goes through tanh on its way out.
+  public var outputActivation: Bool
+  /// How the input gate follows from the forget gate.
+  public var writing: Writing
+  /// Whether the gates see the cell, unit by unit: i and f the old one, o the new one.
+  public var peepholes: Bool
+  /// Whether the gates see what the gates were a step before, by matrices of their own ("full gate recurrence").
+  public var fullGateRecurrence: Bool
+  /// The sums of the gates (not of the candidate) are divided by this: below 1 gates are harder, above softer.
+  public var temperature: Float
+  /// A bound, if any.
+  public var clip: Clip?
+  /// Whether the forget gate is 1 where its sum is above 0, else 0, trained as if it were the sum (straight through).
+  public var hardForget: Bool
+
+  /// The default but for what is given.
+  public init(
+    forgetGate: Bool = true, inputGate: Bool = true, outputGate: Bool = true, inputActivation: Bool = true,
+    outputActivation: Bool = true, writing: Writing = .free, peepholes: Bool = false,
+    fullGateRecurrence: Bool = false, temperature: Float = 1, clip: Clip? = nil, hardForget: Bool = false
+  ) {
+    (self.forgetGate, self.inputGate, self.outputGate) = (forgetGate, inputGate, outputGate)
+    (self.inputActivation, self.outputActivation) = (inputActivation, outputActivation)
+    (self.writing, self.peepholes, self.fullGateRecurrence) = (writing, peepholes, fullGateRecurrence)
+    (self.temperature, self.clip, self.hardForget) = (temperature, clip, hardForget)
+  }
+
+  /// What contradicts itself in it; `nil` if nothing does.
+  var contradiction: String? {
+    if writing != .free && !(forgetGate && inputGate) {
+      return "writing \(writing.rawValue) needs both the forget gate and the input gate"
+    }
+    if writing == .budget && hardForget { return "a budget of 1 cannot be kept by a hard forget gate" }
+    if hardForget && !forgetGate { return "a hard forget gate needs the forget gate" }
+    if !(temperature > 0 && temperature.isFinite) { return "the temperature has to be above 0, not \(temperature)" }
+    switch clip {
+    case .sums(let bound), .candidate(let bound), .cell(let bound), .states(let bound):
+      return bound > 0 ? nil : "a bound has to be above 0, not \(bound)"
+    case nil: return nil
+    }
+  }
+
+  func description(_ activation: GateActivation, forgetBias: Float) -> CellDescription {
+    CellDescription("LSTM") { cell in
+      let c = cell.state("cell")
+      let before = fullGateRecurrence ? gateNames.map { cell.state("\($0)_gate") } : []
+      let sees: [CellBuilder.Source] = [.input, .hidden] + before.map { .signal($0) }
+
+      func sum(_ name: String, bias: Float = 0, peephole seen: Signal? = nil) -> Signal {
+        var sum = cell.gate(name, sees: sees, bias: .constant(bias))
+        if peepholes, let seen { sum = sum + cell.vector("peephole_\(name)") * seen }
+        if case .sums(let bound) = clip { sum = clamp(sum, -bound, bound) }
+        return sum
+      }
+      func opened(_ sum: Signal) -> Signal { gate(temperature == 1 ? sum : sum / temperature, activation) }
+
+      // The gates; nil where there is none.
+      var i: Signal?
+      var f: Signal?
+      if writing == .budget {
+        let a = sum("forget", bias: forgetBias, peephole: c) / temperature
+        let b = sum("input", peephole: c) / temperature
+        let most = relu(max(a, b))
+        let (keep, write) = (exp(a - most), exp(b - most))
+        let all = exp(-most) + keep + write
+        (f, i) = (keep / all, write / all)
+      } else {
+        if inputGate && writing == .free { i = opened(sum("input", peephole: c)) }
+        if forgetGate {
+          let forget = sum("forget", bias: forgetBias, peephole: c)
+          f = hardForget ? hardStep(forget) : opened(forget)
+        }
+        if writing == .coupled, let f { i = 1 - f }
+      }
+      var u = sum("candidate")
+      if inputActivation { u = tanh(u) }
+      if case .candidate(let bound) = clip { u = clamp(u, -bound, bound) }
+
+      let written = i.map { $0 * u } ?? u
+      var next = (f.map { $0 * c } ?? c) + written
+      switch clip {
+      case .cell(let bound), .states(let bound): next = clamp(next, -bound, bound)
+      default: break
+      }
+      cell.update(c, to: next)
+      var h = outputActivation ? tanh(next) : next
+      var o: Signal?
+      if outputGate {
+        let open = opened(sum("output", peephole: next))
+        h = open * h
+        o = open
+      }
+      if case .states(let bound) = clip { h = clamp(h, -bound, bound) }
+      for (state, value) in zip(before, gateNames.map { ["input": i, "forget": f, "output": o][$0] ?? nil }) {
+        if let value { cell.update(state, to: value) }
+      }
+      return h
+    }
+  }
+
+  /// The gates that full gate recurrence carries over.
+  private var gateNames: [String] {
+    (inputGate ? ["input"] : []) + (forgetGate ? ["forget"] : []) + (outputGate ? ["output"] : [])
+  }
+}

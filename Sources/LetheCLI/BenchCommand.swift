@@ -1,7 +1,6 @@
 import ArgumentParser
 import Lethe
 
-extension RecurrentBenchmark.Cell: ExpressibleByArgument {}
 extension RecurrentBenchmark.Mode: ExpressibleByArgument {}
 
 /// `lethe bench`: times one recurrent layer at one shape, or at all shapes of a grid.
@@ -14,14 +13,15 @@ struct BenchCommand: ParsableCommand {
       A training step (train) is forward with all outputs, mean squared error, and backward with the gradients of the \
       input and of all weights; adam adds Adam's step. infer is the outputs of whole sequences. stream is one step at \
       batch 1, the state carried; latency the same with a clock around every step, for the slowest one. Operations \
-      are counted as 2 · R · G · H · (I + H) for R real steps, with G = 4 gates for lstm, 3 for gru, 1 for rnn, three \
-      times that for a training step. The peak is what independent multiply-adds reach on one core in the same run, \
+      are counted as 2 · R · H · (G · I + U · H) for R real steps, with G gates that see the input and U that see a state \
+      (4 and 4 for lstm, 3 and 3 for gru), three times that for a training step. The peak is what independent multiply-adds reach on one core in the same run, \
       the median of several bursts, times the cores in use.
 
       EXAMPLES:
         lethe bench --cell lstm --batch 64 --time 35 --input 200 --hidden 200
         lethe bench --cell gru --mode stream --input 32 --hidden 32 --json
         lethe bench --mode train --ragged --batch 64
+        lethe bench --cell peephole --batch 32 --time 28 --input 28 --hidden 128
         lethe bench grid --mode train --threads 1
         lethe bench ptb --json
       """)
@@ -37,8 +37,10 @@ struct BenchCommand: ParsableCommand {
       model: the recipe for MNIST, or the small language model on Penn Treebank.
       """)
   var work = Work.shape
-  @Option(help: ArgumentHelp("The kind of cell. (default: lstm; grid: lstm and gru)"))
-  var cell: RecurrentBenchmark.Cell?
+  @Option(
+    help: ArgumentHelp(
+      "The kind of cell: \(CellName.list). (default: lstm; grid: lstm and gru)", valueName: "cell"))
+  var cell: CellName?
   @Option(help: ArgumentHelp("What is timed. (default: train; grid: train, infer and stream)"))
   var mode: RecurrentBenchmark.Mode?
   @Option(help: "Sequences in the batch; 1 in stream and latency mode. (default: 32)") var batch: Int?
@@ -125,20 +127,21 @@ struct BenchCommand: ParsableCommand {
 
   private var shape: RecurrentBenchmark {
     RecurrentBenchmark(
-      cell: cell ?? .lstm, mode: mode ?? .train, batch: batch ?? 32,
+      cell: (cell ?? .lstm).entry, mode: mode ?? .train, batch: batch ?? 32,
       time: time ?? (mode == .stream ? 200 : 100), input: input ?? 128,
       hidden: hidden ?? 256, seconds: seconds ?? 1)
   }
 
   private var grid: [RecurrentBenchmark] {
     RecurrentBenchmark.grid(
-      cells: cell.map { [$0] } ?? [.lstm, .gru], modes: mode.map { [$0] } ?? [.train, .infer, .stream],
+      cells: (cell.map { [$0] } ?? [.lstm, .gru]).map(\.entry),
+      modes: mode.map { [$0] } ?? [.train, .infer, .stream],
       seconds: seconds ?? 1)
   }
 
   private func fields(_ benchmark: RecurrentBenchmark, _ report: RecurrentBenchmark.Report) -> JSONFields {
     JSONFields([
-      ("cell", .text(benchmark.cell.rawValue)), ("mode", .text(benchmark.mode.rawValue)),
+      ("cell", .text(benchmark.cell.name)), ("mode", .text(benchmark.mode.rawValue)),
       ("batch", .whole(benchmark.batch)), ("time", .whole(benchmark.time)),
       ("input", .whole(benchmark.input)),
       ("hidden", .whole(benchmark.hidden)), ("ragged", .flag(benchmark.isRagged)),
@@ -157,7 +160,7 @@ struct BenchCommand: ParsableCommand {
   private func row(_ benchmark: RecurrentBenchmark, _ report: RecurrentBenchmark.Report) -> String {
     let shape = [benchmark.batch, benchmark.time, benchmark.input, benchmark.hidden].map(String.init)
     return [
-      padded("\(benchmark.cell.rawValue) \(benchmark.mode.rawValue)", 12),
+      padded("\(benchmark.cell.name) \(benchmark.mode.rawValue)", 12),
       padded(shape.joined(separator: ","), 18),
       padded(microseconds(report.medianSeconds) + " µs", 16, right: true),
       padded("\(Int(report.gflops.rounded())) GFLOP/s", 12, right: true),
@@ -182,7 +185,7 @@ struct BenchCommand: ParsableCommand {
       report.peakGflops > 0
       ? ", \(report.percentOfPeak) % of the peak of \(Int(report.peakGflops.rounded())) GFLOP/s" : ""
     return """
-      \(benchmark.cell.rawValue) \(benchmark.mode.rawValue), batch \(benchmark.batch), time \(benchmark.time)\
+      \(benchmark.cell.name) \(benchmark.mode.rawValue), batch \(benchmark.batch), time \(benchmark.time)\
       \(benchmark.isRagged ? " (\(report.realSteps) real steps in all)" : ""), input \(benchmark.input), \
       hidden \(benchmark.hidden), \(report.threads) thread\(report.threads == 1 ? "" : "s"), \(report.isa.rawValue)
       median \(microseconds(report.medianSeconds)) µs, best \(microseconds(report.minSeconds)) µs, 99.9 % within \

@@ -1,3 +1,5 @@
+import LetheNN
+
 extension RecurrentBenchmark {
   /// Shapes (batch, time, input, hidden) from a lone short sequence to large batches, by which engines are compared, and
   /// behind them four at odds with every tile and vector.
@@ -11,7 +13,8 @@ extension RecurrentBenchmark {
   public static let widths = [16, 32, 64, 128, 256, 512, 1024]
 
   /// The benchmarks of all shapes, cell by cell and mode by mode.
-  public static func grid(cells: [Cell], modes: [Mode], seconds: Double) -> [RecurrentBenchmark] {
+  public static func grid(cells: [CellCatalog.Entry], modes: [Mode], seconds: Double) -> [RecurrentBenchmark]
+  {
     cells.flatMap { cell in
       modes.flatMap { mode in
         (mode.isStreaming ? widths.map { (1, 200, $0, $0) } : shapes).map { batch, time, input, hidden in

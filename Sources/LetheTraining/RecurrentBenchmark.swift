@@ -7,24 +7,6 @@ import LetheNN
 /// G = 4 gates for LSTM, 3 for GRU, 1 for RNN; a training step counts three times that: forward with all outputs, mean
 /// squared error, backward with the gradients of the input and of all weights.
 public struct RecurrentBenchmark: Sendable {
-  /// The kinds of cells that can be timed.
-  public enum Cell: String, CaseIterable, Sendable {
-    /// `LSTM`.
-    case lstm
-    /// `GRU`, reset after.
-    case gru
-    /// `RNN`, tanh.
-    case rnn
-
-    var gates: Int {
-      switch self {
-      case .lstm: 4
-      case .gru: 3
-      case .rnn: 1
-      }
-    }
-  }
-
   /// What is timed.
   public enum Mode: String, CaseIterable, Sendable {
     /// A training step.
@@ -43,7 +25,7 @@ public struct RecurrentBenchmark: Sendable {
   }
 
   /// The kind of cell.
-  public var cell: Cell
+  public var cell: CellCatalog.Entry
   /// What is timed.
   public var mode: Mode
   /// Sequences in the batch.
@@ -66,7 +48,7 @@ public struct RecurrentBenchmark: Sendable {
 
   /// A benchmark of the given shape; streams use batch 1 and as many groups of `time` steps as fit the seconds.
   public init(
-    cell: Cell, mode: Mode, batch: Int, time: Int, input: Int, hidden: Int, seconds: Double = 1
+    cell: CellCatalog.Entry, mode: Mode, batch: Int, time: Int, input: Int, hidden: Int, seconds: Double = 1
   ) {
     self.cell = cell
     self.mode = mode
@@ -131,16 +113,17 @@ public struct RecurrentBenchmark: Sendable {
     let isa = try InstructionSet.chosen()
     let threads = mode.isStreaming ? 1 : Parallel.threads
     let before = repeats == nil ? isa.measurePeak() : 0
-    let measured: RepeatedTiming.Result
-    switch cell {
-    case .lstm: measured = measure(LSTM(inputSize: input, hiddenSize: hidden, key: RandomKey(seed: 1)))
-    case .gru: measured = measure(GRU(inputSize: input, hiddenSize: hidden, key: RandomKey(seed: 1)))
-    case .rnn: measured = measure(RNN(inputSize: input, hiddenSize: hidden, key: RandomKey(seed: 1)))
+    func open<C: RecurrentCell>(_ cell: C) throws -> (RepeatedTiming.Result, blocks: (Int, Int)) {
+      var layer = Recurrent(cell, outputs: .all)
+      _ = try layer.build(input: [.any, input + cell.description.scalars])
+      layer.initialize(key: RandomKey(seed: 1))
+      return (measure(layer), cell.description.multipliedBlocks)
     }
+    let (measured, blocks) = try open(cell.cell(hidden))
     let peak = repeats == nil ? (before + isa.measurePeak()) / 2 : 0
     let sorted = measured.times, median = measured.median
     let realSteps = lengths?.reduce(0, +) ?? batch * time
-    let operations = Double(2 * realSteps * cell.gates * hidden) * Double(input + hidden)
+    let operations = Double(2 * realSteps * hidden) * Double(blocks.0 * input + blocks.1 * hidden)
     return Report(
       medianSeconds: median, minSeconds: sorted[0], nearlyAllSeconds: sorted[sorted.count * 999 / 1000],
       maxSeconds: sorted[sorted.count - 1], repeats: sorted.count, realSteps: realSteps,
@@ -161,7 +144,10 @@ public struct RecurrentBenchmark: Sendable {
   private func measure<C: RecurrentCell>(_ layer: Recurrent<C>) -> RepeatedTiming.Result {
     let timed = RepeatedTiming(
       seconds: seconds, repeats: repeats, most: mode == .latency ? 4_000_000 : 100_000)
-    let x = RandomKey(seed: 2).normal(shape: [batch, time, input])
+    let scalars = layer.cell.description.scalars, shape = [batch, time, input + scalars]
+    let x =
+      scalars == 0
+      ? RandomKey(seed: 2).normal(shape: shape) : RandomKey(seed: 2).uniform(shape: shape, in: 0..<1)
     let timing = Timing(lengths: lengths)
     switch mode {
     case .train, .adam:

@@ -15,6 +15,7 @@ import Testing
     ("evaluate", ["<model>", "<data>", "digits", "--split", "--threads", "--json"]),
     ("predict", ["<model>", "<data>", "digits", "--split", "--threads", "--json"]),
     ("info", ["<model>", "--json"]),
+    ("laws", ["<cell>", "lstm", "peephole", "fgn", "--steps", "--list", "--threads", "--json"]),
     (
       "bench",
       [
@@ -56,7 +57,7 @@ import Testing
 
   /// Each example gets a number of threads that cannot be: the complaint about that, and no other, shows that
   /// the rest was understood.
-  @Test(arguments: ["", "demo", "train", "evaluate", "predict", "bench"])
+  @Test(arguments: ["", "demo", "train", "evaluate", "predict", "bench", "laws"])
   func examplesAreUnderstood(command: String) throws {
     for example in try Self.examples(command) {
       let result = try LetheProgram.run(example + ["--threads", "0"])

@@ -20,6 +20,11 @@ public struct CellLaws: Sendable {
     public let tolerance: Double
     /// Whether the law holds.
     public var ok: Bool { maxDifference <= tolerance }
+
+    /// What was found of a law that is checked elsewhere.
+    public init(cell: String, law: String, maxDifference: Double, tolerance: Double) {
+      (self.cell, self.law, self.maxDifference, self.tolerance) = (cell, law, maxDifference, tolerance)
+    }
   }
 
   /// The cells whose laws can be checked.
@@ -56,7 +61,9 @@ public struct CellLaws: Sendable {
     }
     let laws = CellLaws(subject: subject, long: steps)
     return Self.laws.compactMap { law in
-      laws.measure(law.name).map { Result(cell: name, law: law.name, maxDifference: $0.found, tolerance: $0.allowed) }
+      laws.measure(law.name).map {
+        Result(cell: name, law: law.name, maxDifference: $0.found, tolerance: $0.allowed)
+      }
     }
   }
 
@@ -225,7 +232,8 @@ public struct CellLaws: Sendable {
     let (named, all) = subject.gradients { run, tape in
       let input = tape.watched(x, timing: Timing(lengths: lengths, resets: resets))
       let state = RecurrentState(
-        hidden: start.hidden.map { tape.watched($0.tensor) }, cell: start.cell.map { tape.watched($0.tensor) })
+        hidden: start.hidden.map { tape.watched($0.tensor) }, cell: start.cell.map { tape.watched($0.tensor) }
+      )
       watched = [input] + state.hidden + state.cell
       let (y, final) = run(input, state)
       results = [y.tensor] + parts(final)
@@ -236,7 +244,8 @@ public struct CellLaws: Sendable {
 
   private func threads() -> Double {
     let one = Parallel.$threads.withValue(1) { everything() }
-    return [2, 3].map { count in distance(Parallel.$threads.withValue(count) { everything() }, one) }.max() ?? 0
+    return [2, 3].map { count in distance(Parallel.$threads.withValue(count) { everything() }, one) }.max()
+      ?? 0
   }
 
   private func saved() -> Double {
@@ -300,7 +309,9 @@ public struct CellLaws: Sendable {
     let x = subject.input("slopes", batch: count, time: 4), start = subject.state("start", batch: count)
     let key = RandomKey(seed: 3)
     let cotangent = key.child("y").uniform(shape: [count, 4, units], in: -1..<1)
-    let finals = (0...subject.others).map { key.child("state\($0)").uniform(shape: [count, units], in: -1..<1) }
+    let finals = (0...subject.others).map {
+      key.child("state\($0)").uniform(shape: [count, units], in: -1..<1)
+    }
 
     func loss(_ twin: NaiveTwin, _ inputs: [[[Double]]], _ initial: [[[Double]]]) -> Double {
       var total = 0.0
@@ -322,7 +333,8 @@ public struct CellLaws: Sendable {
     let (named, all) = subject.gradients { run, tape in
       let input = tape.watched(x, timing: Timing(lengths: lengths, resets: resets))
       let state = RecurrentState(
-        hidden: start.hidden.map { tape.watched($0.tensor) }, cell: start.cell.map { tape.watched($0.tensor) })
+        hidden: start.hidden.map { tape.watched($0.tensor) }, cell: start.cell.map { tape.watched($0.tensor) }
+      )
       watched = [input] + state.hidden + state.cell
       let (y, final) = run(input, state)
       return zip(final.hidden + final.cell, finals).reduce((y * Variable(cotangent)).sum()) {
@@ -330,12 +342,15 @@ public struct CellLaws: Sendable {
       }
     }
     let inputs = (0..<count).map { vectors(x, $0) }
-    let initial = parts(start).map { part in (0..<count).map { row in part.rows(row..<row + 1).scalars.map(Double.init) } }
+    let initial = parts(start).map { part in
+      (0..<count).map { row in part.rows(row..<row + 1).scalars.map(Double.init) }
+    }
     let step = 1e-5
     var most = 0.0
     func compare(_ ours: Float, _ up: Double, _ down: Double) {
       let slope = (up - down) / (2 * step)
-      most = ours.isFinite && slope.isFinite ? max(most, abs(Double(ours) - slope) / (1 + abs(slope))) : .infinity
+      most =
+        ours.isFinite && slope.isFinite ? max(most, abs(Double(ours) - slope) / (1 + abs(slope))) : .infinity
     }
     for (part, gradient) in named.enumerated() {
       let values = gradient.1.scalars
@@ -348,7 +363,9 @@ public struct CellLaws: Sendable {
     }
     for (number, variable) in watched.enumerated() {
       guard let gradient = all[variable] else { return .infinity }
-      for index in Swift.stride(from: 0, to: gradient.count, by: number == 0 ? max(1, gradient.count / 60) : 5) {
+      for index in Swift.stride(
+        from: 0, to: gradient.count, by: number == 0 ? max(1, gradient.count / 60) : 5)
+      {
         func shifted(_ amount: Double) -> Double {
           var (inputs, initial) = (inputs, initial)
           if number == 0 {

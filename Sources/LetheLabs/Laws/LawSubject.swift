@@ -15,7 +15,8 @@ struct LawSubject: Sendable {
   let layer: any Layer
   let run: @Sendable (Variable, RecurrentState?) -> (output: Variable, state: RecurrentState)
   /// The loss that `body` makes of the layer, and all gradients.
-  let gradients: @Sendable (_ body: (_ run: Run, Tape) -> Variable) -> (named: [(String, Tensor)], all: Gradients)
+  let gradients:
+    @Sendable (_ body: (_ run: Run, Tape) -> Variable) -> (named: [(String, Tensor)], all: Gradients)
   /// The same layer run backward in time.
   var reversed: (@Sendable (Variable) -> Tensor)?
   /// A fresh stream: one step of inputs in, outputs out.
@@ -103,7 +104,9 @@ struct LawSubject: Sendable {
     let width = tensor.shape[2], rows = tensor.shape[0] * tensor.shape[1]
     return Tensor(shape: [tensor.shape[0], tensor.shape[1], range.count]) { to in
       for row in 0..<rows {
-        for (index, column) in range.enumerated() { to[row * range.count + index] = tensor.pointer[row * width + column] }
+        for (index, column) in range.enumerated() {
+          to[row * range.count + index] = tensor.pointer[row * width + column]
+        }
       }
     }
   }

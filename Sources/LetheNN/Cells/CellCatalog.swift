@@ -9,13 +9,24 @@ public struct CellCatalog: Sendable {
     /// A cell of the given width.
     public let cell: @Sendable (Int) -> any RecurrentCell
     /// Whether some gate is trained straight through, so that its gradient is no derivative.
-    public var isStraightThrough = false
+    public var isStraightThrough: Bool
+
+    /// A kind of cell of your own, for `lethe`-like commands of your own.
+    public init(
+      name: String, summary: String, isStraightThrough: Bool = false,
+      cell: @escaping @Sendable (Int) -> any RecurrentCell
+    ) {
+      (self.name, self.summary, self.isStraightThrough, self.cell) = (name, summary, isStraightThrough, cell)
+    }
   }
 
   /// All of them, the classic ones first.
   public static let all: [Entry] = [
     Entry(name: "rnn", summary: "plain recurrent network") { RNNCell($0) },
     Entry(name: "lstm", summary: "long short-term memory") { LSTMCell($0) },
+    Entry(name: "lstm_described", summary: "the same from its equations, to compare the two") {
+      DescribedLSTMCell(hiddenSize: $0)
+    },
     Entry(name: "gru", summary: "gated recurrent unit, reset after the product") { GRUCell($0) },
     Entry(name: "gru_before", summary: "gated recurrent unit, reset before the product") {
       GRUCell($0, reset: .before)
@@ -35,7 +46,8 @@ public struct CellCatalog: Sendable {
         $0, gateActivation: .hardSigmoid(slope: 0.3, offset: 0.4),
         recipe: LSTMRecipe(peepholes: true, fullGateRecurrence: true))
     },
-    recipe("hard_forget", "LSTM with a forget gate of 0 or 1", LSTMRecipe(hardForget: true), straightThrough: true),
+    recipe(
+      "hard_forget", "LSTM with a forget gate of 0 or 1", LSTMRecipe(hardForget: true), straightThrough: true),
     Entry(name: "mgu", summary: "minimal gated unit") { MGUCell($0) },
     Entry(name: "janet", summary: "LSTM with the forget gate only") { JANETCell($0) },
     Entry(name: "ligru", summary: "GRU without reset, relu candidate") { LiGRUCell($0) },
@@ -57,9 +69,28 @@ public struct CellCatalog: Sendable {
   private static func recipe(
     _ name: String, _ summary: String, _ recipe: LSTMRecipe, straightThrough: Bool = false
   ) -> Entry {
-    Entry(name: name, summary: summary, cell: { LSTMCell($0, recipe: recipe) }, isStraightThrough: straightThrough)
+    Entry(name: name, summary: summary, isStraightThrough: straightThrough) { LSTMCell($0, recipe: recipe) }
   }
 
   /// The cell of that name, if there is one.
   public static func entry(_ name: String) -> Entry? { all.first { $0.name == name } }
+}
+
+/// LSTM as anybody would write it who has no C: what a described cell costs beside a built-in one.
+struct DescribedLSTMCell: RecurrentCell {
+  static let kind = "lstm_described"
+  var hiddenSize: Int
+
+  var description: CellDescription {
+    CellDescription("described LSTM") { cell in
+      let c = cell.state("cell")
+      let i = sigmoid(cell.gate("input"))
+      let f = sigmoid(cell.gate("forget", bias: .constant(1)))
+      let u = tanh(cell.gate("candidate"))
+      let o = sigmoid(cell.gate("output"))
+      let next = f * c + i * u
+      cell.update(c, to: next)
+      return o * tanh(next)
+    }
+  }
 }

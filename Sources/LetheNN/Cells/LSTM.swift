@@ -24,7 +24,8 @@ public struct LSTMCell: RecurrentCell {
 
   /// A cell of the given width.
   public init(
-    _ hiddenSize: Int, forgetBias: Float = 1, gateActivation: GateActivation = .sigmoid, recipe: LSTMRecipe? = nil
+    _ hiddenSize: Int, forgetBias: Float = 1, gateActivation: GateActivation = .sigmoid,
+    recipe: LSTMRecipe? = nil
   ) {
     self.hiddenSize = hiddenSize
     self.forgetBias = forgetBias
@@ -52,7 +53,9 @@ public struct LSTMCell: RecurrentCell {
     return own.program == nil ? [.zeros, .constant(forgetBias), .zeros, .zeros] : own.biasInitializers
   }
   public func check() throws(LetheError) {
-    if let fault = recipe?.contradiction { throw LetheError(Self.kind, "its recipe contradicts itself: \(fault)") }
+    if let fault = recipe?.contradiction {
+      throw LetheError(Self.kind, "its recipe contradicts itself: \(fault)")
+    }
   }
 }
 

@@ -77,7 +77,9 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
     }
     if writing == .budget && hardForget { return "a budget of 1 cannot be kept by a hard forget gate" }
     if hardForget && !forgetGate { return "a hard forget gate needs the forget gate" }
-    if !(temperature > 0 && temperature.isFinite) { return "the temperature has to be above 0, not \(temperature)" }
+    if !(temperature > 0 && temperature.isFinite) {
+      return "the temperature has to be above 0, not \(temperature)"
+    }
     switch clip {
     case .sums(let bound), .candidate(let bound), .cell(let bound), .states(let bound):
       return bound > 0 ? nil : "a bound has to be above 0, not \(bound)"

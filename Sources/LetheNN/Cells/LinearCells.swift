@@ -34,7 +34,8 @@ public struct SRUCell: RecurrentCell {
       let c = cell.state("cell")
       let f = sigmoid(cell.gate("forget", sees: [.input]) + cell.vector("forget_peephole", .unit) * c)
       let r = sigmoid(
-        cell.gate("reset", sees: [.input], bias: .constant(highwayBias)) + cell.vector("reset_peephole", .unit) * c)
+        cell.gate("reset", sees: [.input], bias: .constant(highwayBias)) + cell.vector(
+          "reset_peephole", .unit) * c)
       let next = f * c + (1 - f) * cell.gate("candidate", sees: [.input], bias: nil)
       cell.update(c, to: next)
       let alpha = Float((1 + 2 * Elementary.exp(Double(highwayBias))).squareRoot())
@@ -208,7 +209,8 @@ public struct HGRNCell: RecurrentCell {
   }
   public func check() throws(LetheError) {
     guard lowerBound >= 0 && lowerBound < 1 else {
-      throw LetheError(Self.kind, "the lower bound is out of range", expected: "0..<1", found: "\(lowerBound)")
+      throw LetheError(
+        Self.kind, "the lower bound is out of range", expected: "0..<1", found: "\(lowerBound)")
     }
   }
 }

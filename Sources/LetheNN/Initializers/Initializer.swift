@@ -80,7 +80,8 @@ public indirect enum Initializer: Sendable, Equatable {
         return logKeep - Elementary.log(-Self.expMinusOne(logKeep))
       }
     case .softplusOfDecay(let range):
-      let low = Double(range.lowerBound * range.lowerBound), high = Double(range.upperBound * range.upperBound)
+      let low = Double(range.lowerBound * range.lowerBound),
+        high = Double(range.upperBound * range.upperBound)
       return Self.mapped(key.uniform(shape: shape, in: 0..<1)) { u in
         Elementary.log(Self.expMinusOne(-0.5 * Elementary.log(low + (high - low) * u)))
       }

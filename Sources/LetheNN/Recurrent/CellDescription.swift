@@ -103,7 +103,8 @@ public struct CellDescription: Sendable {
 
   init(
     name: String, gates: [String], states: [String], kernel: lethe_cell, slots: Int, gateSlots: [Int],
-    projections: [Group], stages: [Stage], slotBiases: [SlotBias], inputRows: Int, fixedInputs: [FixedInput] = [], scalars: Int = 0,
+    projections: [Group], stages: [Stage], slotBiases: [SlotBias], inputRows: Int,
+    fixedInputs: [FixedInput] = [], scalars: Int = 0,
     hiddenRows: Int, biasRows: Int,
     hasHiddenBias: Bool, vectors: [CellBuilder.Vector] = [], vectorSlots: [Int] = [],
     biasInitializers: [Initializer] = [], program: CellProgram? = nil, equations: Equations? = nil
@@ -118,7 +119,8 @@ public struct CellDescription: Sendable {
   }
 
   private init(
-    builtIn name: String, _ gates: [String], _ kernel: lethe_cell, states: [String] = ["hidden"], gateSlots: [Int],
+    builtIn name: String, _ gates: [String], _ kernel: lethe_cell, states: [String] = ["hidden"],
+    gateSlots: [Int],
     stages: [Stage], slotBiases: [SlotBias]? = nil
   ) {
     let slots = kernel == LETHE_CELL_RNN_TANH || kernel == LETHE_CELL_RNN_RELU ? 1 : 4

@@ -78,13 +78,17 @@ package struct NaiveTwin {
     return State([(0..<units).map { z[$0] * state.h[$0] + (1 - z[$0]) * n[$0] }])
   }
 
-  private func described(_ cell: CellDescription.Equations, _ x: Vector, _ state: State, _ mask: Vector?) -> State {
+  private func described(_ cell: CellDescription.Equations, _ x: Vector, _ state: State, _ mask: Vector?)
+    -> State
+  {
     let ones = mask ?? Vector(repeating: 1, count: units)
     var terms = [Vector?](repeating: nil, count: cell.terms.count)
     func values(_ ids: [CellGraph.ID]) -> [Vector] {
       // Sums first: those that a value is made of, and what they see in turn.
       for id in cell.graph.below(ids) {
-        if case .leaf(.term(let number)) = cell.graph.nodes[id], terms[number] == nil { terms[number] = term(number) }
+        if case .leaf(.term(let number)) = cell.graph.nodes[id], terms[number] == nil {
+          terms[number] = term(number)
+        }
       }
       let byUnit = (0..<units).map { unit in
         cell.graph.values(ids) { leaf in
@@ -116,7 +120,8 @@ package struct NaiveTwin {
       for source in own.sources {
         var seen = values([source])[0]
         // Recurrent dropout is for h, and for what is made of gates and states.
-        if case .leaf(.state(let state)) = cell.graph.nodes[source], state > 0 {} else {
+        if case .leaf(.state(let state)) = cell.graph.nodes[source], state > 0 {
+        } else {
           seen = zip(seen, ones).map { $0 * $1 }
         }
         sum = zip(sum, product(description.hiddenPart ?? 0, row, seen, bias: nil)).map { $0 + $1 }
@@ -136,7 +141,9 @@ package struct NaiveTwin {
   private func product(_ weight: Int, _ number: Int, _ x: Vector, bias: Int?) -> Vector {
     (0..<units).map { unit in
       let row = number * units + unit
-      return (0..<x.count).reduce(bias.map { parts[$0][row] } ?? 0) { $0 + parts[weight][row * x.count + $1] * x[$1] }
+      return (0..<x.count).reduce(bias.map { parts[$0][row] } ?? 0) {
+        $0 + parts[weight][row * x.count + $1] * x[$1]
+      }
     }
   }
 

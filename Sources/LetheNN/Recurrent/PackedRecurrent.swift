@@ -24,7 +24,8 @@ final class PackedRecurrent: @unchecked Sendable {
     let expected = description.parts(inputs: inputs, units: units, biases: [])
     require(
       parts.map(\.shape) == expected.map(\.shape) && units > 0,
-      "\(description.name): expected filled parameters of shapes \(expected.map(\.shape)), got \(parts.map(\.shape))")
+      "\(description.name): expected filled parameters of shapes \(expected.map(\.shape)), got \(parts.map(\.shape))"
+    )
     if let complaint = description.complaint(inputs: inputs, units: units) {
       stop("\(description.name): expected \(complaint.expected), got \(inputs)")
     }
@@ -98,13 +99,15 @@ final class PackedRecurrent: @unchecked Sendable {
   deinit { program?.deallocate() }
 
   /// Panels of one block's gates, or of the one gate of at most four blocks.
-  private static func panels(_ weight: UnsafePointer<Float>, _ matrix: lethe_gates, byBlock: Bool) -> Storage {
+  private static func panels(_ weight: UnsafePointer<Float>, _ matrix: lethe_gates, byBlock: Bool) -> Storage
+  {
     let units = Int(matrix.units), k = Int(matrix.k), blocks = (units + 15) / 16
     let storage = Storage(count: blocks * k * Int(matrix.slots) * 16)
     if !byBlock {
       let row = Int(matrix.order.0)
       kernels.pack(
-        storage.pointer, weight + row * units * k, 1, k, Int64(k), Int64(units), 4, 0, Int64((blocks + 3) / 4))
+        storage.pointer, weight + row * units * k, 1, k, Int64(k), Int64(units), 4, 0, Int64((blocks + 3) / 4)
+      )
     } else {
       Parallel.split(blocks, grain: packingGrain(k * Int(matrix.slots) * 16)) { part in
         var gates = matrix

@@ -114,11 +114,13 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   ///
   /// - Precondition: cell and sizes are sensible.
   public init(
-    _ cell: Cell, inputSize: Int, layers: Int = 1, bidirectional: Bool = false, outputs: RecurrentOutputs = .all,
+    _ cell: Cell, inputSize: Int, layers: Int = 1, bidirectional: Bool = false,
+    outputs: RecurrentOutputs = .all,
     dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
-      cell, layers: layers, bidirectional: bidirectional, outputs: outputs, dropout: dropout, headSize: headSize)
+      cell, layers: layers, bidirectional: bidirectional, outputs: outputs, dropout: dropout,
+      headSize: headSize)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 
@@ -147,7 +149,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     try dropout.check(Cell.kind)
     if cell.description.scalars > 0 && (layers > 1) {
       throw LetheError(
-        Cell.kind, "takes columns of its input that only the first layer has", expected: "1 layer", found: "\(layers)")
+        Cell.kind, "takes columns of its input that only the first layer has", expected: "1 layer",
+        found: "\(layers)")
     }
     if dropout.between > 0 && layers == 1 {
       throw LetheError(
@@ -167,7 +170,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
       let width = layer == 0 ? features : directions * units
       if let complaint = description.complaint(inputs: width, units: units) {
         throw LetheError(
-          Cell.kind, "layer \(layer + 1) cannot take its input", expected: complaint.expected, found: "\(width)",
+          Cell.kind, "layer \(layer + 1) cannot take its input", expected: complaint.expected,
+          found: "\(width)",
           advice: complaint.advice)
       }
       let parts = description.parts(inputs: width, units: units, biases: cell.biasInitializers)

@@ -57,6 +57,9 @@ extension CellDescription {
     return nil
   }
 
+  /// Blocks of `units` rows that a step multiplies with the input, and with states.
+  package var multipliedBlocks: (input: Int, states: Int) { (inputRows, hiddenRows) }
+
   /// What the input is multiplied with: the rows of weight_ih, then those of what is taken as it is.
   func inputMatrix(_ weight: Tensor?, inputs: Int, units: Int) -> Tensor {
     if fixedInputs.isEmpty, let weight { return weight }

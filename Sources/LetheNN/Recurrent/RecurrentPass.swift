@@ -85,7 +85,9 @@ struct RecurrentPass {
     // Read now: a backward pass turns gate values into gradients where they lie.
     var gates: [String: Tensor] = [:]
     if wantsGates, slots > 1 {
-      for (gate, slot) in zip(description.gates, description.gateSlots) { gates[gate] = values(ofSlot: slot, work) }
+      for (gate, slot) in zip(description.gates, description.gateSlots) {
+        gates[gate] = values(ofSlot: slot, work)
+      }
     }
 
     var variables: [Variable]

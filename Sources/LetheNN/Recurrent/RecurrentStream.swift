@@ -62,7 +62,8 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
       let others = engines[0].kinds - 1
       require(
         newValue.hidden.count == engines.count && newValue.cell.count == engines.count * others,
-        "stream: expected a state of \(engines.count) layers, each with \(others) parts beside the hidden one")
+        "stream: expected a state of \(engines.count) layers, each with \(others) parts beside the hidden one"
+      )
       for index in engines.indices {
         engines[index] = engines[index].fork()
         let parts = [newValue.hidden[index]] + newValue.cell[index * others..<(index + 1) * others]

@@ -29,7 +29,8 @@ struct WeightSums {
     let gatesBlock = pass.gatesBlock, at = rows.lowerBound
     let dG = gates.pointer + at * slots * 16
     func product(
-      _ left: UnsafePointer<Float>, _ block: Int, row: Int = 16, _ group: CellDescription.Group, k: Int, _ sum: Storage
+      _ left: UnsafePointer<Float>, _ block: Int, row: Int = 16, _ group: CellDescription.Group, k: Int,
+      _ sum: Storage
     ) -> lethe_product {
       let count = group.rows.count
       var product = lethe_product()

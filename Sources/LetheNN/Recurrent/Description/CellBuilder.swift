@@ -65,7 +65,8 @@ public final class CellBuilder {
   ///
   /// Rows of `weight_ih` follow the gates that see the input, and rows of `weight_hh` each gate and other thing that it
   /// sees, in the order of description; `nil` leaves out the bias.
-  public func gate(_ name: String, sees: [Source] = [.input, .hidden], bias: Initializer? = .zeros) -> Signal {
+  public func gate(_ name: String, sees: [Source] = [.input, .hidden], bias: Initializer? = .zeros) -> Signal
+  {
     require(!terms.contains { $0.name == name }, "\(self.name): there are two gates '\(name)'")
     var term = Term(name: name, seesInput: false, fixed: nil, sources: [], bias: bias)
     for source in sees {

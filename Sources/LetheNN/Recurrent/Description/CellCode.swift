@@ -28,7 +28,9 @@ struct CellCode: Sendable {
     let order = graph.below(ids, known: Set(known.keys))
     var uses: [CellGraph.ID: Int] = [:]
     for id in ids { uses[id, default: 0] += 1 }
-    for id in order where known[id] == nil { for child in graph.nodes[id].children { uses[child, default: 0] += 1 } }
+    for id in order where known[id] == nil {
+      for child in graph.nodes[id].children { uses[child, default: 0] += 1 }
+    }
 
     // Products that are only added to something become part of a multiply-add.
     var fused: [CellGraph.ID: (product: CellGraph.ID, addend: CellGraph.ID)] = [:]
@@ -76,7 +78,8 @@ struct CellCode: Sendable {
   }
 
   /// Gives values places: their output's where nothing there is read later, else temporaries, used again once free.
-  private mutating func allocate(_ steps: [Step], _ outputs: [(place: UInt16, from: Operand)], _ name: String) {
+  private mutating func allocate(_ steps: [Step], _ outputs: [(place: UInt16, from: Operand)], _ name: String)
+  {
     var lastUse: [Operand: Int] = [:]
     for (index, step) in steps.enumerated() { for operand in step.operands { lastUse[operand] = index } }
     for output in outputs { lastUse[output.from] = steps.count }
@@ -102,7 +105,8 @@ struct CellCode: Sendable {
     var outputs = outputs
     let targets = Set(outputs.map(\.place))
     for index in outputs.indices {
-      guard case .place(let from) = outputs[index].from, targets.contains(from), from != outputs[index].place else {
+      guard case .place(let from) = outputs[index].from, targets.contains(from), from != outputs[index].place
+      else {
         continue
       }
       let aside = temporary()

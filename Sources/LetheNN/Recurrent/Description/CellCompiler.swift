@@ -44,7 +44,9 @@ struct CellCompiler {
   // MARK: Stages
 
   private func terms(in id: CellGraph.ID) -> [Int] {
-    graph.below([id]).compactMap { if case .leaf(.term(let number)) = graph.nodes[$0] { number } else { nil } }
+    graph.below([id]).compactMap {
+      if case .leaf(.term(let number)) = graph.nodes[$0] { number } else { nil }
+    }
   }
 
   /// How many products have to be done before a source is known.
@@ -63,7 +65,9 @@ struct CellCompiler {
         signals.append(source)
       }
     }
-    let sorted = signals.enumerated().sorted { (level($0.element), $0.offset) < (level($1.element), $1.offset) }
+    let sorted = signals.enumerated().sorted {
+      (level($0.element), $0.offset) < (level($1.element), $1.offset)
+    }
     sources = states.isEmpty ? [nil] : states
     firstSlotStage = sources.count
     sources += sorted.map(\.element)
@@ -82,7 +86,9 @@ struct CellCompiler {
       let term = terms[number]
       let kind = term.sources.isEmpty ? 0 : term.seesInput ? 1 : 2  // fixed inputs have no sources
       // Later stages first: the slots of the first are then next to those that see only states.
-      return [kind] + [kind == 2 ? 1 : -1].flatMap { sign in term.sources.map { sign * stage(of: $0) } } + [number]
+      return [kind] + [kind == 2 ? 1 : -1].flatMap { sign in term.sources.map { sign * stage(of: $0) } } + [
+        number
+      ]
     }
     let order = terms.indices.sorted { key($0).lexicographicallyPrecedes(key($1)) }
     slotOfTerm = terms.indices.map { order.firstIndex(of: $0) ?? 0 }
@@ -274,7 +280,9 @@ struct CellCompiler {
         biases[slot].input = biasRows
         biasRows += 1
       }
-      if !term.seesInput, term.fixed == nil, let first = term.sources.map({ stage(of: $0) }).min() { fills[first].append(slot) }
+      if !term.seesInput, term.fixed == nil, let first = term.sources.map({ stage(of: $0) }).min() {
+        fills[first].append(slot)
+      }
     }
     let stages = sources.indices.map { stage -> CellDescription.Stage in
       let source: CellDescription.Source =
@@ -293,11 +301,15 @@ struct CellCompiler {
     return CellDescription(
       name: builder.name, gates: terms.map(\.name), states: builder.states, kernel: LETHE_CELL_PROGRAM,
       slots: slots, gateSlots: slotOfTerm, projections: runs(projected), stages: stages, slotBiases: biases,
-      inputRows: inputRows, fixedInputs: fixed, scalars: builder.scalars, hiddenRows: hiddenRows, biasRows: biasRows, hasHiddenBias: false,
+      inputRows: inputRows, fixedInputs: fixed, scalars: builder.scalars, hiddenRows: hiddenRows,
+      biasRows: biasRows, hasHiddenBias: false,
       vectors: builder.vectors, vectorSlots: dVectorSlot,
       biasInitializers: terms.compactMap(\.bias), program: program,
       equations: .init(
-        graph: builder.graph, terms: terms.map { .init(seesInput: $0.seesInput, fixed: $0.fixed, sources: $0.sources, hasBias: $0.bias != nil) },
+        graph: builder.graph,
+        terms: terms.map {
+          .init(seesInput: $0.seesInput, fixed: $0.fixed, sources: $0.sources, hasBias: $0.bias != nil)
+        },
         results: results))
   }
 }

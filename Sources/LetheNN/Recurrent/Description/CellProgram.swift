@@ -34,7 +34,8 @@ final class CellProgram: @unchecked Sendable {
   private func place(_ code: CellCode, _ constants: inout [Float]) -> lethe_code {
     let own = code.shifted(by: constants.count)
     constants += code.constants
-    let instructions = UnsafeMutablePointer<lethe_instruction>.allocate(capacity: max(own.instructions.count, 1))
+    let instructions = UnsafeMutablePointer<lethe_instruction>.allocate(
+      capacity: max(own.instructions.count, 1))
     instructions.initialize(from: own.instructions, count: own.instructions.count)
     let places = UnsafeMutablePointer<lethe_place>.allocate(capacity: max(own.places.count, 1))
     places.initialize(from: own.places, count: own.places.count)

@@ -35,18 +35,19 @@ public struct ModelFile: Sendable {
   ///
   /// Whatever it says is compared with the tensors that are really there before anything of the sizes it
   /// claims is allocated.
+  /// - Parameter layers: types of layers beside Lethe's that the file may hold, such as `Recurrent<MyCell>.self`.
   /// - Throws: `LetheError` naming the file and the field or parameter, what was expected and what is there.
   ///
   /// *Cost*: one copy of the parameters in memory.
-  public init(contentsOf path: String) throws {
-    try self.init(Safetensors(contentsOf: path), name: path)
+  public init(contentsOf path: String, layers: [any Layer.Type] = []) throws {
+    try self.init(Safetensors(contentsOf: path), name: path, layers: layers)
   }
 
   /// Reads a file that is in memory; `name` is what errors call it.
   ///
   /// - Throws: as `init(contentsOf:)`.
-  public init(bytes: [UInt8], name: String) throws {
-    try self.init(Safetensors(bytes: bytes, name: name), name: name)
+  public init(bytes: [UInt8], name: String, layers: [any Layer.Type] = []) throws {
+    try self.init(Safetensors(bytes: bytes, name: name), name: name, layers: layers)
   }
 
   /// Writes the bytes of `encoded()` to a file, whole or not at all.
@@ -56,7 +57,7 @@ public struct ModelFile: Sendable {
 
   /// The bytes of the file; equal models and notes give equal bytes.
   ///
-  /// - Throws: `LetheError` for a layer that is none of `LayerRegistry`'s, or a parameter that is not finite.
+  /// - Throws: `LetheError` for a layer whose kind is another's, or a parameter that is not finite.
   public func encoded() throws -> [UInt8] { try safetensors().encoded() }
 
   private func safetensors() throws -> Safetensors {
@@ -79,7 +80,7 @@ public struct ModelFile: Sendable {
     static let model = "lethe.model"
   }
 
-  private init(_ file: Safetensors, name: String) throws {
+  private init(_ file: Safetensors, name: String, layers: [any Layer.Type]) throws {
     guard let format = file.metadata[Key.format] else {
       throw LetheError(
         name, "is no model of Lethe: '\(Key.format)' is missing", expected: Self.format,
@@ -94,7 +95,7 @@ public struct ModelFile: Sendable {
       throw LetheError(name, "is no model of Lethe: '\(Key.model)' is missing")
     }
     do {
-      model = try Self.model(configuration: text)
+      model = try Self.model(configuration: text, layers: layers)
     } catch {
       throw LetheError(
         "\(name): \(Key.model)\(error.place.isEmpty ? "" : ": ")\(error.place)", error.problem,
@@ -142,7 +143,7 @@ public struct ModelFile: Sendable {
 extension ModelFile {
   /// A model's configuration in JSON, keys sorted.
   ///
-  /// - Throws: `LetheError` for a layer that is none of `LayerRegistry`'s.
+  /// - Throws: `LetheError` for a layer whose kind is another's.
   public static func configuration(of model: Sequential) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -154,7 +155,9 @@ extension ModelFile {
   /// Parameters are only declared: what is allocated is bounded by the text's length and the 64 layers a recurrent
   /// stack may have, whatever sizes it claims.
   /// - Throws: `LetheError` naming the field.
-  static func model(configuration text: String) throws(LetheError) -> Sequential {
+  static func model(configuration text: String, layers: [any Layer.Type] = []) throws(LetheError)
+    -> Sequential
+  {
     guard text.utf8.count <= configurationLimit else {
       throw LetheError(
         "", "is too long", expected: "at most \(configurationLimit) bytes", found: "\(text.utf8.count)")
@@ -163,7 +166,9 @@ extension ModelFile {
       let data = Data(text.utf8)
       let given = try JSONDecoder().decode(ConfigurationValue.self, from: data)
       try given.checkNumbers(at: "")
-      var model = try JSONDecoder().decode(Sequential.self, from: data)
+      let decoder = JSONDecoder()
+      if let key = CodingUserInfoKey.layers { decoder.userInfo[key] = layers }
+      var model = try decoder.decode(Sequential.self, from: data)
       let understood = try JSONDecoder().decode(
         ConfigurationValue.self, from: Data(configuration(of: model).utf8))
       try given.checkFields(understood, at: "")

@@ -51,32 +51,26 @@ public struct CellLaws: Sendable {
   /// - Parameter steps: how long the law "long" goes on.
   /// *Cost*: some 50 ms, and the long stream.
   public static func check(_ name: String, steps: Int = 1_000_000) -> [Result]? {
-    let subject: LawSubject
-    if name == "fgn" {
-      subject = .forgettingGateNetwork(units: units)
-    } else if let entry = CellCatalog.entry(name) {
-      subject = .recurrent(entry, units: units)
-    } else {
-      return nil
-    }
+    LawSubject.named(name, units: units).map { check($0, steps: steps) }
+  }
+
+  /// Checks all laws of a cell of your own.
+  public static func check(_ entry: CellCatalog.Entry, steps: Int = 1_000_000) -> [Result] {
+    check(.recurrent(entry, units: units), steps: steps)
+  }
+
+  private static func check(_ subject: LawSubject, steps: Int) -> [Result] {
     let laws = CellLaws(subject: subject, long: steps)
     return Self.laws.compactMap { law in
       laws.measure(law.name).map {
-        Result(cell: name, law: law.name, maxDifference: $0.found, tolerance: $0.allowed)
+        Result(cell: subject.name, law: law.name, maxDifference: $0.found, tolerance: $0.allowed)
       }
     }
   }
 
   /// A number that follows from every bit of a cell's outputs, states and gradients: equal on every instruction set.
   public static func digest(_ name: String) -> UInt64? {
-    let subject: LawSubject
-    if name == "fgn" {
-      subject = .forgettingGateNetwork(units: units)
-    } else if let entry = CellCatalog.entry(name) {
-      subject = .recurrent(entry, units: units)
-    } else {
-      return nil
-    }
+    guard let subject = LawSubject.named(name, units: units) else { return nil }
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for tensor in CellLaws(subject: subject, long: 0).everything() {
       for x in tensor.scalars { hash = (hash ^ UInt64(x.bitPattern)) &* 0x100_0000_01b3 }
@@ -255,7 +249,9 @@ public struct CellLaws: Sendable {
       model.forEachParameter { _, parameter in
         if let value = own.next()?.value { parameter.value = value }
       }
-      let copy = try ModelFile(bytes: ModelFile(model).encoded(), name: subject.name).model
+      let copy = try ModelFile(
+        bytes: ModelFile(model).encoded(), name: subject.name, layers: [type(of: subject.layer)]
+      ).model
       let x = subject.input("saved", batch: batch, time: time)
       return max(
         distance([copy(x)], [model(x)]), distance([model(x)], [subject.run(Variable(x), nil).output.tensor]))

@@ -24,6 +24,12 @@ struct LawSubject: Sendable {
   var twin: NaiveTwin?
   var isStraightThrough = false
 
+  /// The layer of that name; `nil` if there is none.
+  static func named(_ name: String, units: Int) -> LawSubject? {
+    name == "fgn"
+      ? forgettingGateNetwork(units: units) : CellCatalog.entry(name).map { recurrent($0, units: units) }
+  }
+
   /// A described or built-in cell, by one layer of it.
   static func recurrent(_ entry: CellCatalog.Entry, units: Int) -> LawSubject {
     func open<Cell: RecurrentCell>(_ cell: Cell) -> LawSubject { make(entry, cell) }

@@ -20,6 +20,11 @@ public enum LayerRegistry {
   static func type(of kind: String) -> (any Layer.Type)? { types.first { $0.kind == kind } }
 }
 
+extension CodingUserInfoKey {
+  /// Where a decoder of configurations finds layers beside Lethe's: an array of their types.
+  package static let layers = CodingUserInfoKey(rawValue: "lethe.layers")
+}
+
 /// A model's configuration: its input shape and, for each layer, its kind beside its own options. Parameters
 /// are not part of it.
 ///
@@ -29,7 +34,7 @@ extension Sequential {
 
   /// Writes the configuration.
   ///
-  /// - Throws: `LetheError` for a layer that is none of `LayerRegistry`'s.
+  /// - Throws: `LetheError` for a layer whose kind is another's.
   public func encode(to encoder: any Encoder) throws {
     var values = encoder.container(keyedBy: CodingKeys.self)
     try values.encode(input, forKey: .input)
@@ -66,10 +71,10 @@ private struct LayerBox: Codable {
 
   func encode(to encoder: any Encoder) throws {
     let kind = type(of: layer).kind
-    guard let known = LayerRegistry.type(of: kind), known == type(of: layer) else {
+    if let known = LayerRegistry.type(of: kind), known != type(of: layer) {
       throw LetheError(
-        "layer \(index), \(kind)", "cannot be saved: it is no layer of Lethe",
-        expected: LayerRegistry.kinds.joined(separator: ", "), found: "\(type(of: layer))")
+        "layer \(index), \(type(of: layer))", "cannot be saved: its kind '\(kind)' is taken",
+        expected: "a kind other than \(LayerRegistry.kinds.joined(separator: ", "))")
     }
     var values = encoder.container(keyedBy: CodingKeys.self)
     try values.encode(kind, forKey: .kind)
@@ -79,10 +84,12 @@ private struct LayerBox: Codable {
   init(from decoder: any Decoder) throws {
     let kind = try decoder.container(keyedBy: CodingKeys.self).decode(String.self, forKey: .kind)
     let path = pathText(decoder.codingPath)
-    guard let type = LayerRegistry.type(of: kind) else {
+    let own = CodingUserInfoKey.layers.flatMap { decoder.userInfo[$0] as? [any Layer.Type] } ?? []
+    guard let type = LayerRegistry.type(of: kind) ?? own.first(where: { $0.kind == kind }) else {
       throw LetheError(
-        "\(path).kind", "is an unknown kind of layer", expected: LayerRegistry.kinds.joined(separator: ", "),
-        found: kind)
+        "\(path).kind", "is an unknown kind of layer",
+        expected: (LayerRegistry.kinds + own.map { $0.kind }).joined(separator: ", "), found: kind,
+        advice: "give the types of your own layers to ModelFile(contentsOf:layers:)")
     }
     do {
       layer = try type.init(from: decoder)

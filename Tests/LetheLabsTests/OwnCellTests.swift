@@ -1,0 +1,72 @@
+import Lethe
+import LetheTestSupport
+import Testing
+
+/// A cell nobody has named, as a user would write it: it keeps what rises and lets go of what falls.
+///
+///     f_t = σ(W_f x_t + U_f h_{t−1} + b_f + p ⊙ c_{t−1})
+///     u_t = tanh(W_u x_t + U_u (f_t ⊙ h_{t−1}) + b_u)
+///     c_t = f_t ⊙ c_{t−1} + (1 − f_t) ⊙ max(u_t, c_{t−1})
+///     h_t = c_t ⊙ σ(W_o x_t + b_o)
+struct TideCell: RecurrentCell {
+  static let kind = "tide"
+  var hiddenSize: Int
+
+  var description: CellDescription {
+    CellDescription("tide") { cell in
+      let c = cell.state("level")
+      let f = sigmoid(cell.gate("forget", bias: .constant(1)) + cell.vector("pull") * c)
+      let u = tanh(cell.gate("candidate", sees: [.input, .signal(f * cell.hidden)]))
+      let next = f * c + (1 - f) * max(u, c)
+      cell.update(c, to: next)
+      return next * sigmoid(cell.gate("output", sees: [.input]))
+    }
+  }
+}
+
+@Suite struct OwnCellTests {
+  private let entry = CellCatalog.Entry(name: "tide", summary: "a cell of a user's own") {
+    TideCell(hiddenSize: $0)
+  }
+
+  @Test func allLawsHold() {
+    let results = CellLaws.check(entry, steps: 5000)
+    #expect(results.count == CellLaws.laws.count)
+    for result in results { #expect(result.ok, "\(result.law): \(result.maxDifference)") }
+  }
+
+  @Test func itLearnsToRecall() throws {
+    // The first of eight steps says which of two classes; the rest is noise.
+    func batch(_ seed: UInt64) -> (x: Tensor, labels: [Int32]) {
+      let key = RandomKey(seed: seed)
+      var x = key.child("x").uniform(shape: [64, 8, 3], in: -1..<1)
+      let labels = key.child("labels").uniform(shape: [64], in: 0..<2).scalars.map { Int32($0) }
+      x.withUnsafeMutableBuffer { to in
+        for row in 0..<64 { to[row * 24 + 2] = labels[row] == 1 ? 2 : -2 }
+      }
+      return (x, labels)
+    }
+    var model = Sequential(input: [8, 3], seed: 3) {
+      Recurrent(TideCell(hiddenSize: 12), outputs: .last)
+      Dense(2)
+    }
+    var optimizer = OptimizerState(.adam(rate: 0.01))
+    for step in 0..<150 {
+      let (x, labels) = batch(UInt64(step))
+      let (_, gradients) = model.gradients { model, tape in crossEntropy(model(tape.constant(x)), labels) }
+      optimizer.update(&model, gradients: gradients)
+    }
+    let (x, labels) = batch(1000)
+    let answers = model(x)
+    let right = labels.indices.count { (answers[$0, 1] > answers[$0, 0]) == (labels[$0] == 1) }
+    #expect(right >= 62, "\(right) of 64")
+
+    let gates = try #require((model.layers[0] as? Recurrent<TideCell>)?.gateValues(Variable(x)))
+    #expect(Set(gates.keys) == ["forget", "candidate", "output"])
+
+    let bytes = try ModelFile(model).encoded()
+    let copy = try ModelFile(bytes: bytes, name: "tide", layers: [Recurrent<TideCell>.self]).model
+    #expect(sameBits(copy(x), answers))
+    #expect(throws: LetheError.self) { try ModelFile(bytes: bytes, name: "tide") }
+  }
+}

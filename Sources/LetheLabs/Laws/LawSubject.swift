@@ -54,7 +54,9 @@ struct LawSubject: Sendable {
       name: entry.name, inputs: inputs, units: units, scalars: scalars,
       others: cell.description.states.count - 1, layer: layer, run: { built.run($0, from: $1) },
       gradients: { body in
-        let (_, all) = built.gradients { layer, tape in body({ layer.run($0, from: $1) }, tape) }
+        let (_, all) = built.gradients(isTraining: false) { layer, tape in
+          body({ layer.run($0, from: $1) }, tape)
+        }
         let named = all.named(for: built)
         return (built.parameters.map { ($0.name, named[$0.name] ?? $0.value) }, all)
       })
@@ -77,7 +79,9 @@ struct LawSubject: Sendable {
     return LawSubject(
       name: "fgn", inputs: 3, units: units, others: 1, layer: network, run: { built.run($0, from: $1) },
       gradients: { body in
-        let (_, all) = built.gradients { layer, tape in body({ layer.run($0, from: $1) }, tape) }
+        let (_, all) = built.gradients(isTraining: false) { layer, tape in
+          body({ layer.run($0, from: $1) }, tape)
+        }
         let named = all.named(for: built)
         return (built.parameters.map { ($0.name, named[$0.name] ?? $0.value) }, all)
       })

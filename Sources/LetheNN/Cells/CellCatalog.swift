@@ -62,6 +62,17 @@ public struct CellCatalog: Sendable {
     Entry(name: "minlstm", summary: "LSTM whose gates do not look back") { MinLSTMCell($0) },
     Entry(name: "rglru", summary: "real-gated linear recurrent unit") { RGLRUCell($0) },
     Entry(name: "hgrn", summary: "hierarchically gated recurrent network") { HGRNCell($0, lowerBound: 0.2) },
+    Entry(name: "fgn_cell", summary: "Forgetting Gate Network as printed, with recall") {
+      ForgettingGateCell($0, recall: .previousMemory, outputGate: .twice)
+    },
+    Entry(name: "fgn_program", summary: "Forgetting Gate Network as its program computes it") {
+      ForgettingGateCell($0, update: .program)
+    },
+    Entry(name: "fgn_hard", summary: "Forgetting Gate Network with f of 0 or 1", isStraightThrough: true) {
+      ForgettingGateCell($0, isHard: true)
+    },
+    recipe(
+      "zoneout", "LSTM that keeps old states by chance", LSTMRecipe(zoneout: .init(hidden: 0.1, cell: 0.2))),
     Entry(name: "ema", summary: "exponential moving average") { EMACell($0) },
     Entry(name: "leaky", summary: "leaky integrator") { LeakyCell($0) },
   ]

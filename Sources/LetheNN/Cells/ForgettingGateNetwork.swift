@@ -111,6 +111,7 @@ public struct ForgettingGateNetwork: Layer {
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
     (gate, memory, recallMap) = Self.parts(hiddenSize, forgetBias)
     memory.dropout.recurrent = dropout.recurrent
+    memory.dropout.weights = dropout.weights
     try dropout.check(Self.kind)
     if dropout.between > 0 {
       throw LetheError(Self.kind, "has one layer, so no dropout between layers", advice: "use output dropout")

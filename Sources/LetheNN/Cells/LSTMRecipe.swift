@@ -58,16 +58,32 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
   /// Whether the forget gate is 1 where its sum is above 0, else 0, trained as if it were the sum (straight through).
   public var hardForget: Bool
 
+  /// Chances of keeping an old state, in training; `nil`: none.
+  public var zoneout: Zoneout?
+
+  /// The chance of each state to stay as it was, unit by unit and step by step (Krueger et al. 2017).
+  public struct Zoneout: Sendable, Codable, Equatable {
+    /// That of h.
+    public var hidden: Float
+    /// That of c.
+    public var cell: Float
+
+    /// Chances in 0..<1.
+    public init(hidden: Float = 0, cell: Float = 0) { (self.hidden, self.cell) = (hidden, cell) }
+  }
+
   /// The default but for what is given.
   public init(
     forgetGate: Bool = true, inputGate: Bool = true, outputGate: Bool = true, inputActivation: Bool = true,
     outputActivation: Bool = true, writing: Writing = .free, peepholes: Bool = false,
-    fullGateRecurrence: Bool = false, temperature: Float = 1, clip: Clip? = nil, hardForget: Bool = false
+    fullGateRecurrence: Bool = false, temperature: Float = 1, clip: Clip? = nil, hardForget: Bool = false,
+    zoneout: Zoneout? = nil
   ) {
     (self.forgetGate, self.inputGate, self.outputGate) = (forgetGate, inputGate, outputGate)
     (self.inputActivation, self.outputActivation) = (inputActivation, outputActivation)
     (self.writing, self.peepholes, self.fullGateRecurrence) = (writing, peepholes, fullGateRecurrence)
     (self.temperature, self.clip, self.hardForget) = (temperature, clip, hardForget)
+    self.zoneout = zoneout
   }
 
   /// What contradicts itself in it; `nil` if nothing does.
@@ -79,6 +95,9 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
     if hardForget && !forgetGate { return "a hard forget gate needs the forget gate" }
     if !(temperature > 0 && temperature.isFinite) {
       return "the temperature has to be above 0, not \(temperature)"
+    }
+    if let zoneout, !(0..<1).contains(zoneout.hidden) || !(0..<1).contains(zoneout.cell) {
+      return "zoneout has to be in 0..<1, not \(zoneout.hidden) and \(zoneout.cell)"
     }
     switch clip {
     case .sums(let bound), .candidate(let bound), .cell(let bound), .states(let bound):
@@ -129,6 +148,7 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
       case .cell(let bound), .states(let bound): next = clamp(next, -bound, bound)
       default: break
       }
+      if let zoneout { next = cell.zoneout(next, keeping: c, rate: zoneout.cell) }
       cell.update(c, to: next)
       var h = outputActivation ? tanh(next) : next
       var o: Signal?
@@ -138,6 +158,7 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
         o = open
       }
       if case .states(let bound) = clip { h = clamp(h, -bound, bound) }
+      if let zoneout { h = cell.zoneout(h, keeping: cell.hidden, rate: zoneout.hidden) }
       for (state, value) in zip(before, gateNames.map { ["input": i, "forget": f, "output": o][$0] ?? nil }) {
         if let value { cell.update(state, to: value) }
       }

@@ -5,13 +5,15 @@ public enum LayerRegistry {
   static let types: [any Layer.Type] = [
     ActivationLayer.self, Conv2D.self, Dense.self, Dropout.self, Embedding.self, Flatten.self,
     ForgettingGateNetwork.self, GRU.self, LayerNorm.self, LSTM.self, MaxPool2D.self, RNN.self, Rows.self,
-    Sequential.self, Recurrent<MGUCell>.self, Recurrent<JANETCell>.self, Recurrent<IndRNNCell>.self,
+    Sequential.self, Residual.self, DenseConnection.self, TimeDistributed.self, TimeWindow.self,
+    Recurrent<MGUCell>.self, Recurrent<JANETCell>.self, Recurrent<IndRNNCell>.self,
     Recurrent<LiGRUCell>.self, Recurrent<AUGRUCell>.self, Recurrent<DecayGRUCell>.self,
     Recurrent<TimeAwareLSTMCell>.self, Recurrent<EMACell>.self, Recurrent<LeakyCell>.self,
     Recurrent<SRUCell>.self,
     Recurrent<QRNNCell>.self, Recurrent<MinGRUCell>.self, Recurrent<MinLSTMCell>.self,
     Recurrent<RGLRUCell>.self,
-    Recurrent<HGRNCell>.self, Recurrent<SLSTMCell>.self, Recurrent<DescribedLSTMCell>.self,
+    Recurrent<HGRNCell>.self, Recurrent<SLSTMCell>.self, Recurrent<ForgettingGateCell>.self,
+    Recurrent<DescribedLSTMCell>.self,
   ]
 
   /// The names of all kinds, sorted.

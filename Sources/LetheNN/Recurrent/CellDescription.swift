@@ -90,6 +90,12 @@ public struct CellDescription: Sendable {
   /// Parameters with one number a unit, and where their gradients lie.
   var vectors: [CellBuilder.Vector] = []
   var vectorSlots: [Int] = []
+  /// Slots that hold random numbers in training.
+  struct Noise: Equatable {
+    var slot: Int
+    var rate: Float
+  }
+  var noises: [Noise] = []
   /// How the biases start, block by block.
   var biasInitializers: [Initializer] = []
   var program: CellProgram?
@@ -107,7 +113,8 @@ public struct CellDescription: Sendable {
     fixedInputs: [FixedInput] = [], scalars: Int = 0,
     hiddenRows: Int, biasRows: Int,
     hasHiddenBias: Bool, vectors: [CellBuilder.Vector] = [], vectorSlots: [Int] = [],
-    biasInitializers: [Initializer] = [], program: CellProgram? = nil, equations: Equations? = nil
+    noises: [Noise] = [], biasInitializers: [Initializer] = [], program: CellProgram? = nil,
+    equations: Equations? = nil
   ) {
     (self.name, self.gates, self.states, self.kernel) = (name, gates, states, kernel)
     (self.slots, self.gateSlots, self.projections, self.stages) = (slots, gateSlots, projections, stages)
@@ -115,7 +122,7 @@ public struct CellDescription: Sendable {
     (self.fixedInputs, self.scalars) = (fixedInputs, scalars)
     (self.biasRows, self.hasHiddenBias, self.vectors) = (biasRows, hasHiddenBias, vectors)
     (self.vectorSlots, self.biasInitializers) = (vectorSlots, biasInitializers)
-    (self.program, self.equations) = (program, equations)
+    (self.program, self.equations, self.noises) = (program, equations, noises)
   }
 
   private init(

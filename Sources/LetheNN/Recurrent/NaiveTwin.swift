@@ -95,6 +95,7 @@ package struct NaiveTwin {
           switch leaf {
           case .term(let number): terms[number]?[unit] ?? .nan
           case .state(let number): state.parts[number][unit]
+          case .noise(let number): Double(description.noises[number].rate)
           case .vector(let number): parts[description.vectorPart(number)][unit]
           default: .nan
           }

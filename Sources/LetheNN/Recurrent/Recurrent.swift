@@ -1,55 +1,5 @@
 import LetheCore
 
-/// A kind of cell: its gates and how they start. `Recurrent` gives it layers, directions, lengths and the time loop.
-public protocol RecurrentCell: Sendable, Codable {
-  /// Its name in model files.
-  static var kind: String { get }
-  /// The width of its state.
-  var hiddenSize: Int { get }
-  /// What the engine must know of it.
-  var description: CellDescription { get }
-  /// How the input bias starts, gate by gate in the order of `description.gates`; the recurrent bias starts at 0.
-  /// Described cells say it in their description.
-  var biasInitializers: [Initializer] { get }
-  /// Throws for options that contradict each other; called before `description` is asked for.
-  func check() throws(LetheError)
-}
-
-extension RecurrentCell {
-  public func check() throws(LetheError) {}
-  public var biasInitializers: [Initializer] { description.biasInitializers }
-}
-
-/// Which outputs a recurrent layer gives.
-public enum RecurrentOutputs: String, Sendable, Codable {
-  /// Those of every step: [batch, time, directions · hidden].
-  case all
-  /// The final hidden states: [batch, directions · hidden].
-  case last
-}
-
-/// The state of a recurrent layer between two calls: a value, to keep, copy, save or start again from.
-///
-/// One entry for each layer and direction, in PyTorch's order: layer 0 forward, layer 0 backward, layer 1 forward, …
-/// *Shapes*: each [batch, hidden]. A missing state means zeros.
-public struct RecurrentState {
-  /// h.
-  public var hidden: [Variable]
-  /// c, for cells that have one; cells with more states have all but h here, those of a layer side by side.
-  public var cell: [Variable]
-
-  /// A state of the given parts.
-  public init(hidden: [Variable], cell: [Variable] = []) {
-    self.hidden = hidden
-    self.cell = cell
-  }
-
-  /// The same numbers as constants, so that no gradient flows further back (truncated backpropagation).
-  public var detached: RecurrentState {
-    RecurrentState(hidden: hidden.map { Variable($0.tensor) }, cell: cell.map { Variable($0.tensor) })
-  }
-}
-
 // On the heap: a description is large, and layers are copied often.
 private final class Described: Sendable {
   let value: CellDescription
@@ -61,7 +11,7 @@ private final class Described: Sendable {
 ///     c_t = f_t ⊙ c_{t−1} + i_t ⊙ u_t        h_t = readout(c_t, o_t)
 ///
 /// *Shapes*: x [batch, time, features] → [batch, time, directions · hidden], or [batch, directions · hidden] with
-/// `outputs: .last`. Parameters of layer k are PyTorch's: `weight_ih_l{k}` [gates · hidden, width below],
+/// `outputs: .last`; directions may also be merged. Parameters of layer k are PyTorch's: `weight_ih_l{k}` [gates · hidden, width below],
 /// `weight_hh_l{k}` [gates · hidden, hidden], `bias_ih_l{k}`, `bias_hh_l{k}` [gates · hidden], each also with
 /// `_reverse`.
 /// *State*: nothing is kept between calls; `run` takes and gives it. No initial state is the same as zeros.
@@ -75,6 +25,10 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   public var layers: Int
   /// Whether each layer also runs backward in time; outputs are then side by side.
   public var isBidirectional: Bool
+  /// How the outputs of the two directions become one, in every layer.
+  public var merge = DirectionMerge.concat
+  /// Whether the state that a sequence starts from is learned, where none is given: `initial_hidden_l0` and so on.
+  public var learnsInitialState = false
   /// Every step's output or the last.
   public var outputs: RecurrentOutputs
   /// Chances of zeroing, in training.
@@ -86,6 +40,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   struct Weights: Sendable {
     /// In the order of `CellDescription.parts`.
     var parts: [Parameter]
+    /// The state to start from, [units] each, where it is learned.
+    var initial: [Parameter] = []
     let cache = PackedCache()
   }
   // The width of the input, once built.
@@ -125,12 +81,41 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   }
 
   enum CodingKeys: String, CodingKey {
-    case cell, layers, outputs, dropout
+    case cell, layers, outputs, dropout, merge
     case isBidirectional = "bidirectional"
     case headSize = "head_size"
+    case learnsInitialState = "learns_initial_state"
+  }
+
+  /// Fields that files from before them lack are optional.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      try values.decode(Cell.self, forKey: .cell), layers: try values.decode(Int.self, forKey: .layers),
+      bidirectional: try values.decode(Bool.self, forKey: .isBidirectional),
+      outputs: try values.decode(RecurrentOutputs.self, forKey: .outputs),
+      dropout: try values.decode(RecurrentDropout.self, forKey: .dropout),
+      headSize: try values.decodeIfPresent(Int.self, forKey: .headSize))
+    merge = try values.decodeIfPresent(DirectionMerge.self, forKey: .merge) ?? .concat
+    learnsInitialState = try values.decodeIfPresent(Bool.self, forKey: .learnsInitialState) ?? false
+  }
+
+  /// What is as in files from before a field is left out.
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(cell, forKey: .cell)
+    try values.encode(layers, forKey: .layers)
+    try values.encode(isBidirectional, forKey: .isBidirectional)
+    try values.encode(outputs, forKey: .outputs)
+    try values.encode(dropout, forKey: .dropout)
+    try values.encodeIfPresent(headSize, forKey: .headSize)
+    if merge != .concat { try values.encode(merge, forKey: .merge) }
+    if learnsInitialState { try values.encode(true, forKey: .learnsInitialState) }
   }
 
   var directions: Int { isBidirectional ? 2 : 1 }
+  /// The width of a layer's output.
+  private var sideBySide: Int { merge == .concat ? directions * cell.hiddenSize : cell.hiddenSize }
 
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
     let units = cell.hiddenSize
@@ -167,7 +152,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     weights = []
     self.features = features
     for layer in 0..<layers {
-      let width = layer == 0 ? features : directions * units
+      let width = layer == 0 ? features : sideBySide
       if let complaint = description.complaint(inputs: width, units: units) {
         throw LetheError(
           Cell.kind, "layer \(layer + 1) cannot take its input", expected: complaint.expected,
@@ -176,10 +161,14 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
       }
       let parts = description.parts(inputs: width, units: units, biases: cell.biasInitializers)
       for _ in 0..<directions {
-        weights.append(Weights(parts: parts.map { Parameter(shape: $0.shape, $0.initializer) }))
+        weights.append(
+          Weights(
+            parts: parts.map { Parameter(shape: $0.shape, $0.initializer) },
+            initial: learnsInitialState
+              ? description.states.map { _ in Parameter(shape: [units], .zeros) } : []))
       }
     }
-    var width = directions * units
+    var width = sideBySide
     if let headSize {
       head = Dense(headSize, activation: .tanh)
       _ = try head.build(input: [width + features])
@@ -193,6 +182,9 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
       let suffix = "_l\(index / directions)" + (index % directions == 1 ? "_reverse" : "")
       let names = description.parts(inputs: 1, units: 1, biases: []).map(\.name)
       for (part, name) in names.enumerated() { visitor.visit(name + suffix, &weights[index].parts[part]) }
+      for state in weights[index].initial.indices {
+        visitor.visit("initial_\(description.states[state])" + suffix, &weights[index].initial[state])
+      }
     }
     if headSize != nil { visitor.visit("head", &head) }
   }
@@ -249,13 +241,19 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
       for direction in 0..<directions {
         let index = layer * directions + direction
         let own = weights[index]
-        let pass = RecurrentPass(
+        var pass = RecurrentPass(
           description: description, layout: layouts[direction], inputs: input.shape[2], units: units,
           hiddenMask: recurrentMask(x, batch: batch))
+        if x.isTraining, let tape = x.tape {
+          pass.noise = description.noises.map { noise in
+            tape.nextKey().dropoutMask(shape: [batch, time, units], keep: noise.rate) * noise.rate
+          }
+        }
         let result = pass.run(
           input,
-          weights: .init(parts: own.parts.map { x.with($0) }, cache: own.cache),
-          initial: state.map { [$0.hidden[index]] + $0.cell[index * others..<(index + 1) * others] } ?? [],
+          weights: .init(parts: self.variables(own, x), cache: own.cache),
+          initial: state.map { [$0.hidden[index]] + $0.cell[index * others..<(index + 1) * others] }
+            ?? own.initial.map { x.with($0).repeated(batch) },
           wantsOutputs: wantsSteps, wantsOutputGate: wantsOutputGate && isTop,
           wantsGates: wantsGates && isTop && direction == 0)
         if direction == 0 { gates = result.gates }
@@ -264,7 +262,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         gate = result.outputGate
         sides.append(wantsSteps ? result.outputs ?? result.states[0] : result.states[0])
       }
-      input = sides.count == 1 ? sides[0] : .concatenated(sides)
+      input = sides.count == 1 ? sides[0] : merged(sides)
       if !isTop { input = input.dropped(dropout.between) }
     }
     var output = input
@@ -275,62 +273,25 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     return (output.dropped(dropout.output), final, gate, gates)
   }
 
+  private func merged(_ sides: [Variable]) -> Variable {
+    switch merge {
+    case .concat: .concatenated(sides)
+    case .sum: sides[0] + sides[1]
+    case .mean: 0.5 * (sides[0] + sides[1])
+    case .product: sides[0] * sides[1]
+    }
+  }
+
+  /// The parameters as values of x's computation; in training some recurrent weights are dropped.
+  private func variables(_ own: Weights, _ x: Variable) -> [Variable] {
+    own.parts.enumerated().map { number, part in
+      let value = x.with(part)
+      return number == description.hiddenPart ? value.dropped(dropout.weights) : value
+    }
+  }
+
   private func recurrentMask(_ x: Variable, batch: Int) -> Tensor? {
     guard x.isTraining, dropout.recurrent > 0, let tape = x.tape else { return nil }
     return tape.nextKey().dropoutMask(shape: [batch, cell.hiddenSize], keep: 1 - dropout.recurrent)
-  }
-}
-
-/// The chances with which a recurrent layer zeroes numbers in training; what stays is scaled up to the same mean.
-public struct RecurrentDropout: Sendable, Codable, Equatable {
-  /// Of the inputs, fresh at every step.
-  public var input: Float
-  /// Of the outputs of every layer but the last, fresh at every step: PyTorch's `dropout`.
-  public var between: Float
-  /// Of the outputs of the last layer.
-  public var output: Float
-  /// Of the hidden state that the gates see, one mask for each sequence (Gal & Ghahramani 2016).
-  public var recurrent: Float
-
-  /// No dropout but what is given; each in 0..<1.
-  public init(input: Float = 0, between: Float = 0, output: Float = 0, recurrent: Float = 0) {
-    self.input = input
-    self.between = between
-    self.output = output
-    self.recurrent = recurrent
-  }
-
-  func check(_ place: String) throws(LetheError) {
-    for rate in [input, between, output, recurrent] where !(rate >= 0 && rate < 1) {
-      throw LetheError(place, "a dropout rate is out of range", expected: "0..<1", found: "\(rate)")
-    }
-  }
-}
-
-extension Variable {
-  /// Zeroes scalars with the given chance and scales the rest, in training only.
-  package func dropped(_ rate: Float) -> Variable {
-    guard isTraining, rate > 0, let tape else { return self }
-    let mask = tape.nextKey().dropoutMask(shape: shape, keep: 1 - rate)
-    return .operation("dropout", [self], tensor * mask, timing: timing) { [$0 * mask] }
-  }
-
-  /// The last real step of each sequence: [batch, time, features] → [batch, features]; zeros for empty ones.
-  public func lastStep() -> Variable {
-    require(shape.count == 3, "lastStep: expected [batch, time, features], got \(shape)")
-    let (batch, time, width) = (shape[0], shape[1], shape[2])
-    let last = (0..<batch).map { (timing?.lengths?[$0] ?? time) - 1 }
-    let result = Tensor(zeros: [batch, width])
-    for (row, step) in last.enumerated() where step >= 0 {
-      (result.pointer + row * width).update(from: tensor.pointer + (row * time + step) * width, count: width)
-    }
-    return .operation("lastStep", [self], result) { gradient in
-      let wide = Tensor(zeros: [batch, time, width])
-      for (row, step) in last.enumerated() where step >= 0 {
-        (wide.pointer + (row * time + step) * width).update(
-          from: gradient.pointer + row * width, count: width)
-      }
-      return [wide]
-    }
   }
 }

@@ -37,6 +37,7 @@ extension RecurrentPass {
           {
             multiply(product, runs, width: inputs, isAlone: shares.count == 1)
           }
+          fillNoise(runs, own, most: most, first: first)
           eachStep(steps, own, isAlone: shares.count == 1, isReversed: false) { own, steps in
             kernels.forward(
               &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
@@ -49,6 +50,32 @@ extension RecurrentPass {
     }
     withExtendedLifetime(packed) {}
     return work
+  }
+
+  /// Writes the numbers of noise slots for the rows of some runs.
+  private func fillNoise(_ runs: [SequenceLayout.Run], _ own: lethe_recurrent, most: Int, first: Int) {
+    guard let gates = own.gates, !description.noises.isEmpty else { return }
+    let values = noise.isEmpty ? nil : Storage(count: blocks * most * 16)
+    for (number, wanted) in description.noises.enumerated() {
+      if let values {
+        layout.gather(
+          noise[number], columns: units, runs, into: values.pointer - first * 16, block: most * 16)
+      }
+      for run in runs {
+        for group in 0..<run.count {
+          for row in run.first + group * run.apart..<run.first + group * run.apart + run.width {
+            for block in 0..<blocks {
+              let to = gates + block * own.gates_block + (row * slots + wanted.slot) * 16
+              if let values {
+                to.update(from: values.pointer + block * most * 16 + (row - first) * 16, count: 16)
+              } else {
+                to.update(repeating: wanted.rate, count: 16)
+              }
+            }
+          }
+        }
+      }
+    }
   }
 
   /// The weights as the kernels read them: kept while nothing is trained.

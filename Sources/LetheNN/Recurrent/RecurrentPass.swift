@@ -14,6 +14,8 @@ struct RecurrentPass {
   let units: Int
   /// What multiplies the hidden state that the gates see, [batch, units]: recurrent dropout.
   let hiddenMask: Tensor?
+  /// What the cell's noise is at each step, [batch, time, units] each; none: the mean.
+  var noise: [Tensor] = []
 
   /// The variables of one layer and direction.
   struct Weights {

@@ -28,7 +28,7 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
       return StreamEngine(
         PackedRecurrent(
           layer.description, parts: weights.parts.map(\.value), inputs: index == 0 ? layer.features : units,
-          units: units))
+          units: units), initial: weights.initial.map { $0.value.reshaped([1, units]) })
     }
   }
 
@@ -72,17 +72,17 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
     }
   }
 
-  /// Goes back to the zero state.
+  /// Goes back to the state it began with: zeros, or what the layer has learned.
   public mutating func reset() {
     for index in engines.indices {
       engines[index] = engines[index].fork()
-      engines[index].set([])
+      engines[index].set(engines[index].initial)
     }
   }
 }
 
 extension Recurrent {
-  /// This layer as a stream, from the zero state.
+  /// This layer as a stream, from zeros or the initial state it has learned.
   ///
   /// - Precondition: it runs forward only and has no head.
   public func stream() -> RecurrentStream<Cell> { RecurrentStream(self) }
@@ -99,6 +99,8 @@ private final class StreamEngine: @unchecked Sendable {
   /// Two of each kind of state, h first: a step reads one and writes the other. [even or odd][kind][block][16]
   private let states: [Storage]
   let kinds: Int
+  /// The state to start from; none: zeros.
+  let initial: [Tensor]
   private let firstRow: UnsafeMutablePointer<Int64>
   /// The kernel's arguments for even and for odd steps, outside the object: to read a variable of an object
   /// costs as much as a tenth of a small step.
@@ -108,8 +110,9 @@ private final class StreamEngine: @unchecked Sendable {
   /// 1 after an odd number of steps: which arguments are next, and which state is the newest.
   private let turn: UnsafeMutablePointer<Int>
 
-  init(_ packed: PackedRecurrent) {
+  init(_ packed: PackedRecurrent, initial: [Tensor]) {
     self.packed = packed
+    self.initial = initial
     (inputs, units) = (packed.inputs, packed.units)
     let blocks = packed.blocks, slots = packed.description.slots
     func zeros(_ count: Int) -> Storage {
@@ -122,6 +125,11 @@ private final class StreamEngine: @unchecked Sendable {
     kinds = packed.description.states.count
     let kinds = kinds
     states = (0..<2).map { _ in zeros(kinds * blocks * 16) }
+    for noise in packed.description.noises {
+      for block in 0..<blocks {
+        (gates.pointer + (block * slots + noise.slot) * 16).update(repeating: noise.rate, count: 16)
+      }
+    }
     firstRow = .allocate(capacity: 2)
     (firstRow[0], firstRow[1]) = (0, 1)
     turn = .allocate(capacity: 1)
@@ -151,6 +159,7 @@ private final class StreamEngine: @unchecked Sendable {
       }
       (arguments + odd).initialize(to: a)
     }
+    set(initial)
   }
 
   deinit {
@@ -172,7 +181,7 @@ private final class StreamEngine: @unchecked Sendable {
   }
 
   func fork() -> StreamEngine {
-    let twin = StreamEngine(packed)
+    let twin = StreamEngine(packed, initial: initial)
     twin.turn.pointee = turn.pointee
     for (to, from) in zip(twin.states, states) { to.pointer.update(from: from.pointer, count: from.count) }
     return twin

@@ -45,6 +45,7 @@ public final class CellBuilder {
   private(set) var vectors: [Vector] = []
   private(set) var next: [Int: CellGraph.ID] = [:]
   private(set) var scalars = 0
+  private(set) var noises: [Float] = []
   let name: String
 
   init(_ name: String) { self.name = name }
@@ -104,6 +105,17 @@ public final class CellBuilder {
     if let known = terms.firstIndex(where: { $0.fixed == input }) { return leaf(.term(known)) }
     terms.append(Term(name: name, seesInput: false, fixed: input, sources: [], bias: nil))
     return leaf(.term(terms.count - 1))
+  }
+
+  /// Zoneout: `old` with a chance of `rate`, unit by unit and step by step, else `new`; in evaluation their mean.
+  ///
+  /// *Source*: Krueger et al. 2017, arXiv 1606.01305.
+  public func zoneout(_ new: Signal, keeping old: Signal, rate: Float) -> Signal {
+    require(rate >= 0 && rate < 1, "\(name): expected a zoneout rate in 0..<1, got \(rate)")
+    if rate == 0 { return new }
+    noises.append(rate)
+    let keep = leaf(.noise(noises.count - 1))
+    return keep * old + (1 - keep) * new
   }
 
   /// Says what a state becomes.

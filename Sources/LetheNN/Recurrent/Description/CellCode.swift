@@ -185,7 +185,7 @@ struct CellCode: Sendable {
     case .dSeen: .init(LETHE_PLACE_D_SEEN, 0)
     case .carry(let n): .init(LETHE_PLACE_CARRY, n)
     case .slot(let n): .init(LETHE_PLACE_SLOT, n)
-    case .term, .constant: stop("\(name): a gate's sum is read before it is there")
+    case .term, .constant, .noise: stop("\(name): a gate's sum is read before it is there")
     }
   }
 

@@ -19,6 +19,7 @@ struct CellCompiler {
   private var slotOfTerm: [Int] = []
   private var seenSlot: [Int: Int] = [:]  // stage → slot it sees
   private var dVectorSlot: [Int] = []
+  private var noiseSlot: [Int] = []
   private var slots = 0
   /// Terms whose slot holds the value of their one activation instead of the sum.
   private var activated: [Int: CellGraph.ID] = [:]
@@ -99,6 +100,8 @@ struct CellCompiler {
     }
     dVectorSlot = builder.vectors.indices.map { slots + $0 }
     slots += builder.vectors.count
+    noiseSlot = builder.noises.indices.map { slots + $0 }
+    slots += builder.noises.count
   }
 
   private mutating func findActivations() {
@@ -160,7 +163,7 @@ struct CellCompiler {
     for stage in stages {
       // Forward: a term's activation is stored by the first stage that reads it, and read from its slot after that.
       var results = outputs[stage]
-      var known: [CellGraph.ID: lethe_place] = [:]
+      var known = noisePlaces()
       for term in reads[stage] {
         let slot = lethe_place(LETHE_PLACE_SLOT, slotOfTerm[term])
         known[graph.leaf(.term(term))] = slot
@@ -172,6 +175,15 @@ struct CellCompiler {
     program.backward = backward(outputs, homes: homes, reads: reads, first: first, last: last, spill: spill)
     program.finish()
     return assemble(program)
+  }
+
+  /// The engine fills these slots before a step; nothing overwrites them.
+  private mutating func noisePlaces() -> [CellGraph.ID: lethe_place] {
+    var places: [CellGraph.ID: lethe_place] = [:]
+    for (number, slot) in noiseSlot.enumerated() {
+      places[graph.leaf(.noise(number))] = .init(LETHE_PLACE_SLOT, slot)
+    }
+    return places
   }
 
   private mutating func backward(
@@ -220,7 +232,7 @@ struct CellCompiler {
       for (number, slot) in dVectorSlot.enumerated() {
         accumulate(gradients[vectors[number]], .init(LETHE_PLACE_SLOT, slot), .slot(slot))
       }
-      var known: [CellGraph.ID: lethe_place] = [:]
+      var known = noisePlaces()
       for term in builder.terms.indices {
         known[homes[term]] = .init(LETHE_PLACE_SLOT, slotOfTerm[term])
       }
@@ -304,6 +316,7 @@ struct CellCompiler {
       inputRows: inputRows, fixedInputs: fixed, scalars: builder.scalars, hiddenRows: hiddenRows,
       biasRows: biasRows, hasHiddenBias: false,
       vectors: builder.vectors, vectorSlots: dVectorSlot,
+      noises: zip(noiseSlot, builder.noises).map { .init(slot: $0, rate: $1) },
       biasInitializers: terms.compactMap(\.bias), program: program,
       equations: .init(
         graph: builder.graph,

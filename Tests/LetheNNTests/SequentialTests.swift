@@ -243,7 +243,8 @@ import Testing
     let described = CellCatalog.all.map { type(of: $0.cell(3)).kind }.filter {
       !["lstm", "gru", "rnn"].contains($0)
     }
-    let wrappers = ["residual", "dense_connection", "time_distributed", "time_window"]  // saved in RecurrentExtrasTests
+    // And these in RecurrentExtrasTests.
+    let wrappers = ["residual", "dense_connection", "time_distributed", "time_window"]
     #expect(
       Set(all.layers.map { type(of: $0).kind })
         == Set(LayerRegistry.kinds).subtracting(["activation", "embedding"]).subtracting(described)

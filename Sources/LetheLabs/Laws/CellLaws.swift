@@ -28,7 +28,7 @@ public struct CellLaws: Sendable {
   }
 
   /// The cells whose laws can be checked.
-  public static var cells: [String] { CellCatalog.all.map(\.name) + ["fgn"] }
+  public static var cells: [String] { CellCatalog.all.map(\.name) + ["fgn", "layer_norm", "projected"] }
 
   /// The laws, in the order of checking, and what each says.
   public static let laws: [(name: String, meaning: String)] = [
@@ -200,9 +200,10 @@ public struct CellLaws: Sendable {
 
   private func nothing() -> Double {
     let x = Variable(subject.input("nil", batch: batch, time: time))
-    let (a, zeros) = (subject.run(x, nil), Variable(Tensor(zeros: [batch, subject.units])))
-    let b = subject.run(
-      x, RecurrentState(hidden: [zeros], cell: Array(repeating: zeros, count: subject.others)))
+    let sizes = subject.stateSizes ?? Array(repeating: subject.units, count: subject.others + 1)
+    let zeros = sizes.map { Variable(Tensor(zeros: [batch, $0])) }
+    let a = subject.run(x, nil)
+    let b = subject.run(x, RecurrentState(hidden: [zeros[0]], cell: Array(zeros.dropFirst())))
     return distance([a.output.tensor] + parts(a.state), [b.output.tensor] + parts(b.state))
   }
 

@@ -12,6 +12,8 @@ struct LawSubject: Sendable {
   var scalars = 0
   /// States beside h.
   let others: Int
+  /// The width of each state, where they differ.
+  var stateSizes: [Int]?
   let layer: any Layer
   let run: @Sendable (Variable, RecurrentState?) -> (output: Variable, state: RecurrentState)
   /// The loss that `body` makes of the layer, and all gradients.
@@ -26,8 +28,12 @@ struct LawSubject: Sendable {
 
   /// The layer of that name; `nil` if there is none.
   static func named(_ name: String, units: Int) -> LawSubject? {
-    name == "fgn"
-      ? forgettingGateNetwork(units: units) : CellCatalog.entry(name).map { recurrent($0, units: units) }
+    switch name {
+    case "fgn": forgettingGateNetwork(units: units)
+    case "layer_norm": stepped(name, LayerNormLSTMCell(units))
+    case "projected": stepped(name, ProjectedLSTMCell(units + 4, outputSize: units))
+    default: CellCatalog.entry(name).map { recurrent($0, units: units) }
+    }
   }
 
   /// A described or built-in cell, by one layer of it.
@@ -85,6 +91,27 @@ struct LawSubject: Sendable {
         let named = all.named(for: built)
         return (built.parameters.map { ($0.name, named[$0.name] ?? $0.value) }, all)
       })
+  }
+
+  private static func stepped<Cell: SteppedCell>(_ name: String, _ cell: Cell) -> LawSubject {
+    var layer = SteppedRecurrent(cell, inputSize: 3)
+    fill(&layer, name)
+    var backward = layer
+    backward.isReversed = true
+    let (built, reversed) = (layer, backward)
+    var subject = LawSubject(
+      name: name, inputs: 3, units: cell.stateSizes[0], others: cell.stateSizes.count - 1, layer: layer,
+      run: { built.run($0, from: $1) },
+      gradients: { body in
+        let (_, all) = built.gradients(isTraining: false) { layer, tape in
+          body({ layer.run($0, from: $1) }, tape)
+        }
+        let named = all.named(for: built)
+        return (built.parameters.map { ($0.name, named[$0.name] ?? $0.value) }, all)
+      })
+    subject.stateSizes = cell.stateSizes
+    subject.reversed = { reversed.run($0).output.tensor }
+    return subject
   }
 
   private static func fill(_ module: inout some Module, _ name: String) {

@@ -12,7 +12,9 @@ public enum LayerRegistry {
     Recurrent<SRUCell>.self,
     Recurrent<QRNNCell>.self, Recurrent<MinGRUCell>.self, Recurrent<MinLSTMCell>.self,
     Recurrent<RGLRUCell>.self,
-    Recurrent<HGRNCell>.self, Recurrent<SLSTMCell>.self, Recurrent<ForgettingGateCell>.self,
+    Recurrent<HGRNCell>.self, Recurrent<SLSTMCell>.self,
+    SteppedRecurrent<LayerNormLSTMCell>.self, SteppedRecurrent<ProjectedLSTMCell>.self,
+    Recurrent<ForgettingGateCell>.self,
     Recurrent<DescribedLSTMCell>.self,
   ]
 

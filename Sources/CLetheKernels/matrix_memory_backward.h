@@ -48,7 +48,7 @@ LETHE_NI float memory_matrix_back(const lethe_memory *m, memory_sizes s, const f
 LETHE_AI void memory_unnormalise(float *to, const float *unit, const float *d, float scale, float inverse,
                                  int64_t key) {
   // unit = scale * x * inverse; d is the gradient of unit.
-  float along = memory_dot(unit, d, key) / scale;
+  float along = memory_dot(unit, d, key);
   LETHE_EACH(j, key)
     v_store_n(to + j, inverse * (scale * v_load(d + j) - v_load(unit + j) / scale * along), key - j);
 }

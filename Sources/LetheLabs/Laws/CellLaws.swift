@@ -10,7 +10,7 @@ import LetheNN
 public struct CellLaws: Sendable {
   /// What was found.
   public struct Result: Sendable {
-    /// The cell's name in `CellCatalog`, or "fgn".
+    /// The cell's name in `CellLaws.cells`.
     public let cell: String
     /// The law's name.
     public let law: String
@@ -28,7 +28,9 @@ public struct CellLaws: Sendable {
   }
 
   /// The cells whose laws can be checked.
-  public static var cells: [String] { CellCatalog.all.map(\.name) + ["fgn"] }
+  public static var cells: [String] {
+    CellCatalog.all.map(\.name) + ["fgn"] + LawSubject.matrixMemories.map(\.name)
+  }
 
   /// The laws, in the order of checking, and what each says.
   public static let laws: [(name: String, meaning: String)] = [
@@ -51,14 +53,7 @@ public struct CellLaws: Sendable {
   /// - Parameter steps: how long the law "long" goes on.
   /// *Cost*: some 50 ms, and the long stream.
   public static func check(_ name: String, steps: Int = 1_000_000) -> [Result]? {
-    let subject: LawSubject
-    if name == "fgn" {
-      subject = .forgettingGateNetwork(units: units)
-    } else if let entry = CellCatalog.entry(name) {
-      subject = .recurrent(entry, units: units)
-    } else {
-      return nil
-    }
+    guard let subject = LawSubject.named(name, units: units) else { return nil }
     let laws = CellLaws(subject: subject, long: steps)
     return Self.laws.compactMap { law in
       laws.measure(law.name).map {
@@ -69,14 +64,7 @@ public struct CellLaws: Sendable {
 
   /// A number that follows from every bit of a cell's outputs, states and gradients: equal on every instruction set.
   public static func digest(_ name: String) -> UInt64? {
-    let subject: LawSubject
-    if name == "fgn" {
-      subject = .forgettingGateNetwork(units: units)
-    } else if let entry = CellCatalog.entry(name) {
-      subject = .recurrent(entry, units: units)
-    } else {
-      return nil
-    }
+    guard let subject = LawSubject.named(name, units: units) else { return nil }
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for tensor in CellLaws(subject: subject, long: 0).everything() {
       for x in tensor.scalars { hash = (hash ^ UInt64(x.bitPattern)) &* 0x100_0000_01b3 }
@@ -206,9 +194,9 @@ public struct CellLaws: Sendable {
 
   private func nothing() -> Double {
     let x = Variable(subject.input("nil", batch: batch, time: time))
-    let (a, zeros) = (subject.run(x, nil), Variable(Tensor(zeros: [batch, subject.units])))
-    let b = subject.run(
-      x, RecurrentState(hidden: [zeros], cell: Array(repeating: zeros, count: subject.others)))
+    let zeros = subject.widths.map { Variable(Tensor(zeros: [batch, $0])) }
+    let a = subject.run(x, nil)
+    let b = subject.run(x, RecurrentState(hidden: [zeros[0]], cell: Array(zeros.dropFirst())))
     return distance([a.output.tensor] + parts(a.state), [b.output.tensor] + parts(b.state))
   }
 
@@ -271,7 +259,7 @@ public struct CellLaws: Sendable {
     var most = 0.0
     for row in 0..<2 {
       let begin = NaiveTwin.State(parts(rows(start, row)).map { $0.scalars.map(Double.init) })
-      let slow = twin.run(vectors(x, row), from: begin)
+      let slow = twin.outcome(vectors(x, row), from: begin, resets: nil)
       let pairs = zip(fast.output.tensor.rows(row..<row + 1).scalars, slow.outputs.joined())
       let states = zip(parts(rows(fast.state, row)).flatMap(\.scalars), slow.state.parts.joined())
       for (a, b) in Array(pairs) + Array(states) {
@@ -309,21 +297,22 @@ public struct CellLaws: Sendable {
     let x = subject.input("slopes", batch: count, time: 4), start = subject.state("start", batch: count)
     let key = RandomKey(seed: 3)
     let cotangent = key.child("y").uniform(shape: [count, 4, units], in: -1..<1)
-    let finals = (0...subject.others).map {
-      key.child("state\($0)").uniform(shape: [count, units], in: -1..<1)
+    let widths = subject.widths
+    let finals = widths.enumerated().map {
+      key.child("state\($0)").uniform(shape: [count, $1], in: -1..<1)
     }
 
-    func loss(_ twin: NaiveTwin, _ inputs: [[[Double]]], _ initial: [[[Double]]]) -> Double {
+    func loss(_ twin: any LawTwin, _ inputs: [[[Double]]], _ initial: [[[Double]]]) -> Double {
       var total = 0.0
       for row in 0..<count {
-        let (outputs, state) = twin.run(
+        let (outputs, state) = twin.outcome(
           Array(inputs[row].prefix(lengths[row])), from: .init(initial.map { $0[row] }),
           resets: Array(resets[row].prefix(lengths[row])))
         for (t, output) in outputs.enumerated() {
           for unit in 0..<units { total += output[unit] * Double(cotangent[row, t, unit]) }
         }
         for (part, final) in zip(state.parts, finals) {
-          for unit in 0..<units { total += part[unit] * Double(final[row, unit]) }
+          for unit in part.indices { total += part[unit] * Double(final[row, unit]) }
         }
       }
       return total
@@ -371,7 +360,8 @@ public struct CellLaws: Sendable {
           if number == 0 {
             inputs[index / subject.inputs / 4][index / subject.inputs % 4][index % subject.inputs] += amount
           } else {
-            initial[number - 1][index / units][index % units] += amount
+            let width = widths[number - 1]
+            initial[number - 1][index / width][index % width] += amount
           }
           return loss(base, inputs, initial)
         }

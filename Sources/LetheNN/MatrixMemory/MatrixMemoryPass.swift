@@ -97,7 +97,8 @@ struct MatrixMemoryPass {
     }
     // Rows of the batch are joined in order: the same bits for any number of threads.
     let drate = parts.map { Tensor($0.columnSums(heads)) }
-    return [dq, dv, dgate] + [dk, drate].compactMap { $0 } + initial
+    let optional: [Tensor] = [dk, drate].compactMap { $0 }
+    return [dq, dv, dgate] + optional + initial
   }
 
   /// Calls `body` with the arguments of both directions filled in.

@@ -12,6 +12,8 @@
 #include "program.h"
 #include "recurrent.h"
 #include "pointwise.h"
+#include "matrix_memory.h"
+#include "matrix_memory_backward.h"
 #include "losses.h"
 
 #define LETHE_PASTE2(a, b) a##b
@@ -31,6 +33,10 @@ const lethe_kernels LETHE_PASTE(lethe_table_, LETHE_ISA) = {
     .scatter_blocks = scatter_blocks,
     .forward = forward,
     .backward = backward,
+    .memory_forward = memory_forward,
+    .memory_backward = memory_backward,
+    .memory_scratch = memory_scratch,
+    .memory_saved = memory_saved,
     .unary = unary,
     .unary_backward = unary_backward,
     .binary = binary,

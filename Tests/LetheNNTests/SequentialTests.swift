@@ -243,8 +243,11 @@ import Testing
     let described = CellCatalog.all.map { type(of: $0.cell(3)).kind }.filter {
       !["lstm", "gru", "rnn"].contains($0)
     }
-    // And these in RecurrentExtrasTests.
-    let wrappers = ["residual", "dense_connection", "time_distributed", "time_window"]
+    // And these by the laws and in RecurrentExtrasTests.
+    let wrappers = [
+      "residual", "dense_connection", "time_distributed", "time_window", "layer_norm_lstm", "projected_lstm",
+      "matrix_memory",
+    ]
     #expect(
       Set(all.layers.map { type(of: $0).kind })
         == Set(LayerRegistry.kinds).subtracting(["activation", "embedding"]).subtracting(described)

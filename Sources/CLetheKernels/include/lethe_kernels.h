@@ -178,6 +178,37 @@ typedef struct lethe_recurrent {
   float *_Nullable dh0;                  // [block][B][16] out: gradient of the initial state
 } lethe_recurrent;
 
+// ---- matrix memories ------------------------------------------------------------------------------------
+
+typedef enum lethe_memory_rule {
+  LETHE_MEMORY_MLSTM = 0,  // gate [row][2][heads]: forget, input
+  LETHE_MEMORY_GLA = 1,    // gate [row][heads][key]: decay
+  LETHE_MEMORY_HGRN2 = 2,  // gate [row][heads][key]: forget; k is NULL
+  LETHE_MEMORY_DELTA = 3,  // gate [row][2][heads]: decay, write strength
+} lethe_memory_rule;
+
+// A layer whose state is a matrix [key][value] for each head, over a batch. A row is batch row * time + step, a task
+// batch row * heads + head; R rows, B batch rows, N tasks. Nothing may alias.
+typedef struct lethe_memory {
+  lethe_memory_rule rule;
+  int64_t time, heads, key, value;
+  float option;                                // HGRN2: lower bound of forgetting; DELTA: the largest write strength
+  const int64_t *_Nullable lengths;            // [B]; NULL: all steps
+  const uint8_t *_Nullable resets;             // [R], 1: the state is zero before this row; or NULL
+  const float *_Null_unspecified q, *_Nullable k, *_Null_unspecified v;  // [R][heads][key], [R][heads][value]
+  const float *_Null_unspecified gate;         // before any activation
+  const float *_Nullable rate;                 // DELTA: [heads], the logarithm of the decay rate
+  const float *_Nullable s0, *_Nullable n0, *_Nullable m0;  // [N][key][value], [N][key], [N]; NULL: zeros
+  float *_Null_unspecified out;                // [R][heads][value], zero past the lengths
+  float *_Nullable s, *_Nullable n, *_Nullable m;           // the final state; n and m: MLSTM
+  float *_Nullable saved;                      // [N][memory_saved], kept for backward; NULL: not kept
+  // backward only; gradients of a NULL tensor are zeros, those of NULL results are not wanted
+  const float *_Nullable dout, *_Nullable ds, *_Nullable dn, *_Nullable dm;
+  float *_Null_unspecified dq, *_Nullable dk, *_Null_unspecified dv, *_Null_unspecified dgate;
+  float *_Nullable drate;                      // [N]
+  float *_Nullable ds0, *_Nullable dn0, *_Nullable dm0;
+} lethe_memory;
+
 // ---- the table ------------------------------------------------------------------------------------------
 
 typedef enum lethe_unary {
@@ -234,6 +265,12 @@ typedef struct lethe_kernels {
   void (*forward)(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1);
   // The same steps, last to first, after those that follow them. Step -1 is the initial state.
   void (*backward)(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1);
+
+  // Tasks [first, last); `scratch` has memory_scratch floats. Backward makes the states between two kept ones again.
+  void (*memory_forward)(const lethe_memory *m, int64_t first, int64_t last, float *scratch);
+  void (*memory_backward)(const lethe_memory *m, int64_t first, int64_t last, float *scratch);
+  int64_t (*memory_scratch)(const lethe_memory *m, bool backward);
+  int64_t (*memory_saved)(const lethe_memory *m);  // floats of `saved` that a task has
 
   void (*unary)(lethe_unary f, float *y, const float *x, float slope, float offset, int64_t n);  // y may be x
   // dx = dy * f'(x), from y = f(x) (from x where f is log); dx may be dy

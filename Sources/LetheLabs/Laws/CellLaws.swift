@@ -10,7 +10,7 @@ import LetheNN
 public struct CellLaws: Sendable {
   /// What was found.
   public struct Result: Sendable {
-    /// The cell's name in `CellCatalog`, or "fgn".
+    /// The cell's name in `CellLaws.cells`.
     public let cell: String
     /// The law's name.
     public let law: String
@@ -28,7 +28,9 @@ public struct CellLaws: Sendable {
   }
 
   /// The cells whose laws can be checked.
-  public static var cells: [String] { CellCatalog.all.map(\.name) + ["fgn", "layer_norm", "projected"] }
+  public static var cells: [String] {
+    CellCatalog.all.map(\.name) + LawSubject.matrixMemories.map(\.name) + ["fgn", "layer_norm", "projected"]
+  }
 
   /// The laws, in the order of checking, and what each says.
   public static let laws: [(name: String, meaning: String)] = [
@@ -200,8 +202,7 @@ public struct CellLaws: Sendable {
 
   private func nothing() -> Double {
     let x = Variable(subject.input("nil", batch: batch, time: time))
-    let sizes = subject.stateSizes ?? Array(repeating: subject.units, count: subject.others + 1)
-    let zeros = sizes.map { Variable(Tensor(zeros: [batch, $0])) }
+    let zeros = subject.widths.map { Variable(Tensor(zeros: [batch, $0])) }
     let a = subject.run(x, nil)
     let b = subject.run(x, RecurrentState(hidden: [zeros[0]], cell: Array(zeros.dropFirst())))
     return distance([a.output.tensor] + parts(a.state), [b.output.tensor] + parts(b.state))
@@ -268,7 +269,7 @@ public struct CellLaws: Sendable {
     var most = 0.0
     for row in 0..<2 {
       let begin = NaiveTwin.State(parts(rows(start, row)).map { $0.scalars.map(Double.init) })
-      let slow = twin.run(vectors(x, row), from: begin)
+      let slow = twin.outcome(vectors(x, row), from: begin, resets: nil)
       let pairs = zip(fast.output.tensor.rows(row..<row + 1).scalars, slow.outputs.joined())
       let states = zip(parts(rows(fast.state, row)).flatMap(\.scalars), slow.state.parts.joined())
       for (a, b) in Array(pairs) + Array(states) {
@@ -306,21 +307,22 @@ public struct CellLaws: Sendable {
     let x = subject.input("slopes", batch: count, time: 4), start = subject.state("start", batch: count)
     let key = RandomKey(seed: 3)
     let cotangent = key.child("y").uniform(shape: [count, 4, units], in: -1..<1)
-    let finals = (0...subject.others).map {
-      key.child("state\($0)").uniform(shape: [count, units], in: -1..<1)
+    let widths = subject.widths
+    let finals = widths.enumerated().map {
+      key.child("state\($0)").uniform(shape: [count, $1], in: -1..<1)
     }
 
-    func loss(_ twin: NaiveTwin, _ inputs: [[[Double]]], _ initial: [[[Double]]]) -> Double {
+    func loss(_ twin: any LawTwin, _ inputs: [[[Double]]], _ initial: [[[Double]]]) -> Double {
       var total = 0.0
       for row in 0..<count {
-        let (outputs, state) = twin.run(
+        let (outputs, state) = twin.outcome(
           Array(inputs[row].prefix(lengths[row])), from: .init(initial.map { $0[row] }),
           resets: Array(resets[row].prefix(lengths[row])))
         for (t, output) in outputs.enumerated() {
           for unit in 0..<units { total += output[unit] * Double(cotangent[row, t, unit]) }
         }
         for (part, final) in zip(state.parts, finals) {
-          for unit in 0..<units { total += part[unit] * Double(final[row, unit]) }
+          for unit in part.indices { total += part[unit] * Double(final[row, unit]) }
         }
       }
       return total
@@ -368,7 +370,8 @@ public struct CellLaws: Sendable {
           if number == 0 {
             inputs[index / subject.inputs / 4][index / subject.inputs % 4][index % subject.inputs] += amount
           } else {
-            initial[number - 1][index / units][index % units] += amount
+            let width = widths[number - 1]
+            initial[number - 1][index / width][index % width] += amount
           }
           return loss(base, inputs, initial)
         }

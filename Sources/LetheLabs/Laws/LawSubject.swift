@@ -12,8 +12,8 @@ struct LawSubject: Sendable {
   var scalars = 0
   /// States beside h.
   let others: Int
-  /// The width of each state, where they differ.
-  var stateSizes: [Int]?
+  /// The width of each part of the state, where it is not `units`.
+  var stateSizes: [Int] = []
   let layer: any Layer
   let run: @Sendable (Variable, RecurrentState?) -> (output: Variable, state: RecurrentState)
   /// The loss that `body` makes of the layer, and all gradients.
@@ -23,16 +23,20 @@ struct LawSubject: Sendable {
   var reversed: (@Sendable (Variable) -> Tensor)?
   /// A fresh stream: one step of inputs in, outputs out.
   var stream: (@Sendable () -> LawStream)?
-  var twin: NaiveTwin?
+  var twin: (any LawTwin)?
   var isStraightThrough = false
 
-  /// The layer of that name; `nil` if there is none.
+  /// The subject of a name in `CellLaws.cells`.
   static func named(_ name: String, units: Int) -> LawSubject? {
     switch name {
-    case "fgn": forgettingGateNetwork(units: units)
-    case "layer_norm": stepped(name, LayerNormLSTMCell(units))
-    case "projected": stepped(name, ProjectedLSTMCell(units + 4, outputSize: units))
-    default: CellCatalog.entry(name).map { recurrent($0, units: units) }
+    case "fgn": return .forgettingGateNetwork(units: units)
+    case "layer_norm": return stepped(name, LayerNormLSTMCell(units))
+    case "projected": return stepped(name, ProjectedLSTMCell(units + 4, outputSize: units))
+    default:
+      if let (name, rule) = matrixMemories.first(where: { $0.name == name }) {
+        return .matrixMemory(name, rule, units: units)
+      }
+      return CellCatalog.entry(name).map { .recurrent($0, units: units) }
     }
   }
 
@@ -114,7 +118,7 @@ struct LawSubject: Sendable {
     return subject
   }
 
-  private static func fill(_ module: inout some Module, _ name: String) {
+  static func fill(_ module: inout some Module, _ name: String) {
     module.forEachParameter { parameter, value in
       let scale: Float = parameter.contains("bias") ? 0.5 : 0.4
       value.value = RandomKey(seed: 7).child(name + parameter).uniform(shape: value.shape, in: -scale..<scale)
@@ -131,6 +135,9 @@ struct LawSubject: Sendable {
     }
     return x
   }
+
+  /// The widths of all parts of the state.
+  var widths: [Int] { stateSizes.isEmpty ? Array(repeating: units, count: others + 1) : stateSizes }
 
   /// A state that the cell can be in: the one after a few steps.
   func state(_ name: String, batch: Int) -> RecurrentState {
@@ -153,6 +160,10 @@ struct LawSubject: Sendable {
 struct LawStream {
   let step: ([Float]) -> [Float]
   let state: () -> RecurrentState
+
+  init(step: @escaping ([Float]) -> [Float], state: @escaping () -> RecurrentState) {
+    (self.step, self.state) = (step, state)
+  }
 
   init<Cell: RecurrentCell>(_ stream: RecurrentStream<Cell>) {
     let box = Box(stream)

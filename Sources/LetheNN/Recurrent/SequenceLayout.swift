@@ -28,18 +28,8 @@ struct SequenceLayout {
   init(batch: Int, time: Int, timing: Timing?, isReversed: Bool) {
     self.batch = batch
     self.time = time
-    let given = timing?.lengths
-    if let given {
-      require(
-        given.count == batch && given.allSatisfy { $0 >= 0 && $0 <= time },
-        "lengths: expected \(batch) numbers in 0...\(time), got \(given)")
-    }
-    let resets = timing?.resets
-    if let resets {
-      require(
-        resets.count == batch && resets.allSatisfy { $0.count == time },
-        "resets: expected \(batch) rows of \(time), got \(resets.count) rows of \(resets.map(\.count))")
-    }
+    timing?.check(batch: batch, time: time)
+    let given = timing?.lengths, resets = timing?.resets
     // Longest first; equal lengths keep their order.
     let sorted = given.map { given in (0..<batch).sorted { (-given[$0], $0) < (-given[$1], $1) } }
     let order = sorted ?? Array(0..<batch)
@@ -204,6 +194,22 @@ struct SequenceLayout {
       }
     }
     return tensor
+  }
+}
+
+extension Timing {
+  /// Stops with what was expected where lengths or resets do not fit a batch.
+  func check(batch: Int, time: Int) {
+    if let lengths {
+      require(
+        lengths.count == batch && lengths.allSatisfy { $0 >= 0 && $0 <= time },
+        "lengths: expected \(batch) numbers in 0...\(time), got \(lengths)")
+    }
+    if let resets {
+      require(
+        resets.count == batch && resets.allSatisfy { $0.count == time },
+        "resets: expected \(batch) rows of \(time), got \(resets.count) rows of \(resets.map(\.count))")
+    }
   }
 }
 

@@ -18,21 +18,22 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
   public enum Writing: String, Sendable, Codable {
     /// i is a gate of its own.
     case free
-    /// i = 1 − f: what is forgotten is replaced (Greff et al.'s CIFG; ONNX's input_forget).
+    /// i = 1 − f: what is forgotten is replaced (Greff et al.'s CIFG; ONNX's input_forget). They learn i and take
+    /// f = 1 − i: with σ, the same with all signs of that gate's parameters changed.
     case coupled
     /// f = eᵃ / (1 + eᵃ + eᵇ), i = eᵇ / (1 + eᵃ + eᵇ): f + i ≤ 1, so |c| never exceeds the largest candidate.
     case budget
   }
 
-  /// Where a bound is put; four libraries mean four things by "clip".
+  /// Where a bound is put; libraries mean different things by "clip".
   public enum Clip: Sendable, Codable, Equatable {
     /// Every sum, before its activation: ONNX.
     case sums(Float)
     /// The candidate after its activation: Core ML.
     case candidate(Float)
-    /// The cell after each step: cuDNN.
+    /// The cell after each step, before h is made of it: cuDNN, Burn.
     case cell(Float)
-    /// The cell and the hidden state after each step: Burn.
+    /// The cell and the hidden state after each step. With gates in 0...1 h keeps within the cell's bound anyway.
     case states(Float)
   }
 

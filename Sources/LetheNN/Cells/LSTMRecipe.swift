@@ -5,7 +5,8 @@
 ///     let budget = LSTMRecipe(writing: .budget)            // f + i ≤ 1 by construction
 ///     let layer = Recurrent(LSTMCell(64, recipe: budget), inputSize: 8)
 ///
-///     s_g = W_g x_t + U_g h_{t−1} (+ p_g ⊙ c) (+ Σ over gates R_g g_{t−1}) + b_g      what gate g sums up
+///     s_g = W_g x_t + U_g h_{t−1} (+ p_g ⊙ c) (+ Σ over gates k R_gk k_{t−1}) + b_g   what gate g sums up
+///     s_u = W_u x_t + U_u h_{t−1} + b_u                                               and the candidate
 ///     c_t = f_t ⊙ c_{t−1} + i_t ⊙ a(s_u)                                              a: tanh, or nothing
 ///     h_t = o_t ⊙ a'(c_t)
 ///
@@ -17,21 +18,22 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
   public enum Writing: String, Sendable, Codable {
     /// i is a gate of its own.
     case free
-    /// i = 1 − f: what is forgotten is replaced (Greff et al.'s CIFG; ONNX's input_forget).
+    /// i = 1 − f: what is forgotten is replaced (Greff et al.'s CIFG; ONNX's input_forget). They learn i and take
+    /// f = 1 − i: with σ, the same with all signs of that gate's parameters changed.
     case coupled
     /// f = eᵃ / (1 + eᵃ + eᵇ), i = eᵇ / (1 + eᵃ + eᵇ): f + i ≤ 1, so |c| never exceeds the largest candidate.
     case budget
   }
 
-  /// Where a bound is put; four libraries mean four things by "clip".
+  /// Where a bound is put; libraries mean different things by "clip".
   public enum Clip: Sendable, Codable, Equatable {
     /// Every sum, before its activation: ONNX.
     case sums(Float)
     /// The candidate after its activation: Core ML.
     case candidate(Float)
-    /// The cell after each step: cuDNN.
+    /// The cell after each step, before h is made of it: cuDNN, Burn.
     case cell(Float)
-    /// The cell and the hidden state after each step: Burn.
+    /// The cell and the hidden state after each step. With gates in 0...1 h keeps within the cell's bound anyway.
     case states(Float)
   }
 
@@ -110,10 +112,12 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
     CellDescription("LSTM") { cell in
       let c = cell.state("cell")
       let before = fullGateRecurrence ? gateNames.map { cell.state("\($0)_gate") } : []
-      let sees: [CellBuilder.Source] = [.input, .hidden] + before.map { .signal($0) }
 
-      func sum(_ name: String, bias: Float = 0, peephole seen: Signal? = nil) -> Signal {
-        var sum = cell.gate(name, sees: sees, bias: .constant(bias))
+      func sum(
+        _ name: String, gates: [Signal] = [], bias: Float = 0, peephole seen: Signal? = nil
+      ) -> Signal {
+        var sum = cell.gate(
+          name, sees: [.input, .hidden] + gates.map { .signal($0) }, bias: .constant(bias))
         if peepholes, let seen { sum = sum + cell.vector("peephole_\(name)") * seen }
         if case .sums(let bound) = clip { sum = clamp(sum, -bound, bound) }
         return sum
@@ -124,16 +128,16 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
       var i: Signal?
       var f: Signal?
       if writing == .budget {
-        let a = sum("forget", bias: forgetBias, peephole: c) / temperature
-        let b = sum("input", peephole: c) / temperature
+        let a = sum("forget", gates: before, bias: forgetBias, peephole: c) / temperature
+        let b = sum("input", gates: before, peephole: c) / temperature
         let most = relu(max(a, b))
         let (keep, write) = (exp(a - most), exp(b - most))
         let all = exp(-most) + keep + write
         (f, i) = (keep / all, write / all)
       } else {
-        if inputGate && writing == .free { i = opened(sum("input", peephole: c)) }
+        if inputGate && writing == .free { i = opened(sum("input", gates: before, peephole: c)) }
         if forgetGate {
-          let forget = sum("forget", bias: forgetBias, peephole: c)
+          let forget = sum("forget", gates: before, bias: forgetBias, peephole: c)
           f = hardForget ? hardStep(forget) : opened(forget)
         }
         if writing == .coupled, let f { i = 1 - f }
@@ -153,7 +157,7 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
       var h = outputActivation ? tanh(next) : next
       var o: Signal?
       if outputGate {
-        let open = opened(sum("output", peephole: next))
+        let open = opened(sum("output", gates: before, peephole: next))
         h = open * h
         o = open
       }

@@ -156,7 +156,8 @@ private func positivePart(_ x: Signal) -> Signal { select(x, x + 0.5, sigmoid(x)
 ///     h_t = a_t ⊙ h_{t−1} + √(1 − a_t²) ⊙ (i_t ⊙ x_t)
 ///
 /// The layer is as wide as its input. Λ starts so that e^−softplus(Λ) lies in 0.9..<0.999. Gates are full matrices where
-/// the paper's are block-diagonal. The slope of the root is that of √(2.5e−7) below it.
+/// the paper's are block-diagonal. What is under the root counts as 2.5e−7 below that, without slope; the published code
+/// takes the root itself and a slope of 1000, and 1 for the root at the first step of a sequence.
 /// *Source*: De et al. 2024, arXiv 2402.19427, eq. 1-4.
 public struct RGLRUCell: RecurrentCell {
   public static let kind = "rglru"

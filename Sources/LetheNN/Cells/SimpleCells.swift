@@ -122,9 +122,10 @@ public struct LiGRUCell: RecurrentCell {
 ///     r, u as in a GRU (u writes)        n_t = tanh(W_n x_t + r_t ⊙ (U_n h_{t−1} + c_n) + b_n)
 ///     h_t = (1 − a_t u_t) ⊙ h_{t−1} + a_t u_t ⊙ n_t
 ///
-/// A score of 0 leaves the state as it is. Here u writes, as in the paper; oneDNN's AUGRU keeps with (1 − a) u instead,
-/// which is another cell. *Shapes*: x [batch, time, features + 1]. The score's gradient is that column's.
-/// *Source*: Zhou et al. 2019, arXiv 1809.03672, eq. 7.
+/// A score of 0 leaves the state as it is. Here u writes, as in the paper; the paper's own code, OpenVINO and oneDNN keep
+/// with (1 − a) u instead, which is another cell. c_n, as PyTorch's GRU has it, is not in the paper.
+/// *Shapes*: x [batch, time, features + 1]. The score's gradient is that column's.
+/// *Source*: Zhou et al. 2019, arXiv 1809.03672.
 public struct AUGRUCell: RecurrentCell {
   public static let kind = "augru"
   public var hiddenSize: Int
@@ -151,8 +152,10 @@ public struct AUGRUCell: RecurrentCell {
 ///     γ_t = exp(−max(0, w ⊙ δ_t + b))       d_t = γ_t ⊙ h_{t−1}
 ///     h_t = GRU(x_t, d_t)                   reset before the product, the update gate keeps
 ///
-/// *Shapes*: x [batch, time, features + 1]. *Source*: Che, Purushotham, Cho, Sontag & Liu 2018, arXiv 1606.01865, eq.
-/// 4 and 12; filling gaps in x by decay (eq. 10 and 11) is left to the data.
+/// In print the update gate writes (the signs of its parameters changed); in the authors' code it keeps, as here, but h_{t−1}
+/// undecayed. *Shapes*: x [batch, time, features + 1].
+/// *Source*: Che, Purushotham, Cho, Sontag & Liu 2018, arXiv 1606.01865, eq. 4
+/// and 12; filling gaps in x by decay (eq. 10 and 11) is left to the data.
 public struct DecayGRUCell: RecurrentCell {
   public static let kind = "gru_d"
   public var hiddenSize: Int

@@ -24,7 +24,6 @@ import Testing
     "clip_sums": lstm(LSTMRecipe(clip: .sums(0.75))),
     "clip_candidate": lstm(LSTMRecipe(clip: .candidate(0.5))),
     "clip_cell": lstm(LSTMRecipe(clip: .cell(0.5))),
-    "clip_states": lstm(LSTMRecipe(clip: .states(0.375))),
     "time_lstm": TimeAwareLSTMCell(units),
     "slstm": SLSTMCell(units),
     "slstm_exponential": SLSTMCell(units, forgetGate: .exponential),

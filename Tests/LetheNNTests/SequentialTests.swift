@@ -246,6 +246,7 @@ import Testing
     // And these by the laws and in RecurrentExtrasTests.
     let wrappers = [
       "residual", "dense_connection", "time_distributed", "time_window", "layer_norm_lstm", "projected_lstm",
+      "conv_lstm",
       "matrix_memory",
     ]
     #expect(

@@ -29,12 +29,13 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
   public enum Clip: Sendable, Codable, Equatable {
     /// Every sum, before its activation: ONNX.
     case sums(Float)
-    /// The candidate after its activation: Core ML.
+    /// The candidate after its activation. (Core ML clips at this gate; older specifications say before the activation,
+    /// which with tanh is `sums` for the candidate alone.)
     case candidate(Float)
     /// The cell after each step, before h is made of it: cuDNN, Burn.
     case cell(Float)
-    /// The cell and the hidden state after each step. With gates in 0...1 h keeps within the cell's bound anyway.
-    case states(Float)
+    /// h after each step.
+    case hidden(Float)
   }
 
   /// Whether there is a forget gate; without it f = 1, the network of 1997.
@@ -102,7 +103,7 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
       return "zoneout has to be in 0..<1, not \(zoneout.hidden) and \(zoneout.cell)"
     }
     switch clip {
-    case .sums(let bound), .candidate(let bound), .cell(let bound), .states(let bound):
+    case .sums(let bound), .candidate(let bound), .cell(let bound), .hidden(let bound):
       return bound > 0 ? nil : "a bound has to be above 0, not \(bound)"
     case nil: return nil
     }
@@ -149,7 +150,7 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
       let written = i.map { $0 * u } ?? u
       var next = (f.map { $0 * c } ?? c) + written
       switch clip {
-      case .cell(let bound), .states(let bound): next = clamp(next, -bound, bound)
+      case .cell(let bound): next = clamp(next, -bound, bound)
       default: break
       }
       if let zoneout { next = cell.zoneout(next, keeping: c, rate: zoneout.cell) }
@@ -161,7 +162,7 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
         h = open * h
         o = open
       }
-      if case .states(let bound) = clip { h = clamp(h, -bound, bound) }
+      if case .hidden(let bound) = clip { h = clamp(h, -bound, bound) }
       if let zoneout { h = cell.zoneout(h, keeping: cell.hidden, rate: zoneout.hidden) }
       for (state, value) in zip(before, gateNames.map { ["input": i, "forget": f, "output": o][$0] ?? nil }) {
         if let value { cell.update(state, to: value) }

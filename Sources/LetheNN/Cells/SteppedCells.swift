@@ -33,7 +33,8 @@ public struct LayerNormLSTMCell: SteppedCell {
 
   public var stateSizes: [Int] { [hiddenSize, hiddenSize] }
 
-  public mutating func build(inputs: Int) throws(LetheError) {
+  public mutating func build(input shape: [Int]) throws(LetheError) {
+    let inputs = shape.reduce(1, *)
     guard (1..<1 << 20).contains(hiddenSize) else {
       throw LetheError(Self.kind, "the width is out of range", expected: "above 0", found: "\(hiddenSize)")
     }
@@ -100,7 +101,8 @@ public struct ProjectedLSTMCell: SteppedCell {
 
   public var stateSizes: [Int] { [outputSize, hiddenSize] }
 
-  public mutating func build(inputs: Int) throws(LetheError) {
+  public mutating func build(input shape: [Int]) throws(LetheError) {
+    let inputs = shape.reduce(1, *)
     guard (1..<1 << 20).contains(hiddenSize), (1...hiddenSize).contains(outputSize) else {
       throw LetheError(
         Self.kind, "widths are out of range", expected: "an output of 1 to the hidden width",
@@ -135,7 +137,7 @@ public struct ProjectedLSTMCell: SteppedCell {
 
 extension Variable {
   /// A value of this one's computation: a constant becomes part of its tape, so that parameters can be put on it.
-  fileprivate func alongside(_ value: Variable) -> Variable {
+  func alongside(_ value: Variable) -> Variable {
     guard let tape, value.tape == nil else { return value }
     return tape.constant(value.tensor)
   }

@@ -15,6 +15,7 @@ public enum LayerRegistry {
     Recurrent<RGLRUCell>.self,
     Recurrent<HGRNCell>.self, Recurrent<SLSTMCell>.self,
     SteppedRecurrent<LayerNormLSTMCell>.self, SteppedRecurrent<ProjectedLSTMCell>.self,
+    SteppedRecurrent<ConvLSTMCell>.self,
     Recurrent<ForgettingGateCell>.self,
     Recurrent<DescribedLSTMCell>.self,
   ]

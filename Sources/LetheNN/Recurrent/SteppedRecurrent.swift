@@ -7,15 +7,21 @@ public protocol SteppedCell: Module, Codable {
   static var kind: String { get }
   /// The width of each state; the first is the output's.
   var stateSizes: [Int] { get }
-  /// Declares the parameters for so many inputs.
-  mutating func build(inputs: Int) throws(LetheError)
-  /// What the states become. *Shapes*: x [batch, inputs], states [batch, their width].
+  /// The shape of an output, of which the first state is the flat form.
+  var outputShape: [Int] { get }
+  /// Declares the parameters for inputs of a shape, time left out.
+  mutating func build(input: [Int]) throws(LetheError)
+  /// What the states become. *Shapes*: x [batch, all of an input], states [batch, their width].
   func step(_ x: Variable, _ states: [Variable]) -> [Variable]
+}
+
+extension SteppedCell {
+  public var outputShape: [Int] { Array(stateSizes.prefix(1)) }
 }
 
 /// A layer of stepped cells: lengths, resets, direction, states in and out and gradients as in `Recurrent`.
 ///
-/// *Shapes*: x [batch, time, features] → [batch, time, output], or [batch, output] with `outputs: .last`.
+/// *Shapes*: x [batch, time, …] → [batch, time, …output], or [batch, …output] with `outputs: .last`.
 /// *Cost*: that of its operations, each on its own: `runsOnTape` says so.
 public struct SteppedRecurrent<Cell: SteppedCell>: Layer {
   public static var kind: String { Cell.kind }
@@ -48,11 +54,12 @@ public struct SteppedRecurrent<Cell: SteppedCell>: Layer {
   }
 
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
-    guard input.count == 2, input[1] > 0, let width = cell.stateSizes.first, width > 0 else {
-      throw LetheError(Cell.kind, "cannot take this input", expected: "[time, features]", found: "\(input)")
+    guard input.count > 1, input.dropFirst().allSatisfy({ $0 > 0 }), product(of: input.dropFirst()) != nil
+    else {
+      throw LetheError(Cell.kind, "cannot take this input", expected: "[time, …]", found: "\(input)")
     }
-    try cell.build(inputs: input[1])
-    return outputs == .all ? [input[0], width] : [width]
+    try cell.build(input: Array(input.dropFirst()))
+    return (outputs == .all ? [input[0]] : []) + cell.outputShape
   }
 
   public mutating func visitParameters(_ visitor: inout ParameterVisitor) { cell.visitParameters(&visitor) }
@@ -65,8 +72,9 @@ public struct SteppedRecurrent<Cell: SteppedCell>: Layer {
   public func run(_ x: Variable, from state: RecurrentState? = nil) -> (
     output: Variable, state: RecurrentState
   ) {
-    require(x.shape.count == 3, "\(Cell.kind): expected [batch, time, features], got \(x.shape)")
+    require(x.shape.count > 2, "\(Cell.kind): expected [batch, time, …], got \(x.shape)")
     let (batch, time, sizes) = (x.shape[0], x.shape[1], cell.stateSizes)
+    let x = x.reshaped([batch, time, x.shape.dropFirst(2).reduce(1, *)]).timed(x.timing)
     var states = state.map { $0.hidden + $0.cell } ?? sizes.map { Variable(Tensor(zeros: [batch, $0])) }
     require(
       states.map(\.shape) == sizes.map { [batch, $0] },
@@ -93,8 +101,9 @@ public struct SteppedRecurrent<Cell: SteppedCell>: Layer {
       results[at] = all ? next[0] : .chosen(active, next[0], nil)
     }
     let final = RecurrentState(hidden: [states[0]], cell: Array(states.dropFirst()))
-    if outputs == .last { return (states[0], final) }
-    return (.stacked(results.compactMap { $0 }, batch: batch, width: sizes[0]).timed(x.timing), final)
+    if outputs == .last { return (states[0].reshaped([batch] + cell.outputShape), final) }
+    let all = Variable.stacked(results.compactMap { $0 }, batch: batch, width: sizes[0])
+    return (all.reshaped([batch, time] + cell.outputShape).timed(x.timing), final)
   }
 }
 

@@ -8,7 +8,7 @@ extension ComparisonReport {
   public func html() -> String {
     let task = comparison.task
     var page = HTMLPage(title: "Which cell for \(task.name)?", lead: "The task: \(task.meaning).")
-    page.lines = [explanation + "."]
+    page.lines = [explanation.prefix(1).uppercased() + explanation.dropFirst() + "."]
     page.sections = [resultSection, curveSection, methodSection]
     page.footer = "Written by 'lethe compare'."
     return page.html()

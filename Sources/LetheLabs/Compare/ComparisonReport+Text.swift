@@ -116,7 +116,7 @@ extension ComparisonReport {
         ? "\(name) is level with others at \(value)." : "\(name) came out first, \(against)."
       return lead + " Not separable: one seed does not tell skill from luck, take 3 or more."
     }
-    let rivals = rows.dropFirst().prefix { !separates(first, from: $0) }
+    let rivals = rows.dropFirst().filter { !separates(first, from: $0) }
     if rivals.isEmpty {
       let ahead = ComparisonText.distance(abs(first.median - next.median), task)
       let spreads = [first, next].map { ComparisonText.distance($0.spread, task) }
@@ -131,11 +131,12 @@ extension ComparisonReport {
     return "\(names) are not separable: their seeds overlap (medians \(range))." + firstAtGoal(level)
   }
 
-  /// Which of several cells learned soonest, if more than one got there.
+  /// Which of several cells learned soonest, if more than one got there and they differ by a quarter: looks are that far
+  /// apart early on.
   private func firstAtGoal(_ rows: [Row]) -> String {
     let times = rows.compactMap { row in row.goal.map { (name: row.contestant.cell.name, goal: $0) } }
       .sorted { $0.goal.seconds < $1.goal.seconds }
-    guard times.count > 1 else { return "" }
+    guard times.count > 1, times[0].goal.seconds * 1.25 < times[1].goal.seconds else { return "" }
     return
       " \(times[0].name) was at \(goalText) first, after \(ComparisonText.seconds(times[0].goal.seconds)) of "
       + "training; \(times[1].name) after \(ComparisonText.seconds(times[1].goal.seconds))."

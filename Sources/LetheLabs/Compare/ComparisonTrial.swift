@@ -30,6 +30,9 @@ struct ComparisonTrial {
   /// How often the network is looked at, the end included.
   static let looks = 20
 
+  /// How often that is until a share of the budget is used up: early on, where quick learners differ, more often.
+  private static func looks(until share: Double) -> Int { Int(share.squareRoot() * Double(looks)) }
+
   let contestant: Contestant
   let task: any SequenceTask
   let validation: Dataset
@@ -56,12 +59,12 @@ struct ComparisonTrial {
         result.isBroken = true
       }
       used = min(budget.share(steps: result.steps, seconds: result.seconds), 1)
-      if Int(used * Double(Self.looks)) > result.curve.count || result.isBroken {
+      let looks = result.isBroken ? result.curve.count + 1 : Self.looks(until: used)
+      if looks > result.curve.count {
         let value = try metric(network, validation)
         // A step longer than the time between two looks stands for all of them.
-        let count = result.isBroken ? 1 : Int(used * Double(Self.looks)) - result.curve.count
         let point = Point(steps: result.steps, seconds: result.seconds, value: value)
-        result.curve += Array(repeating: point, count: count)
+        result.curve += Array(repeating: point, count: looks - result.curve.count)
       }
       report(used, result.curve.last?.value)
       if shouldStop() { return nil }

@@ -20,7 +20,7 @@ struct LetheCommand: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self, InfoCommand.self,
-      BenchCommand.self, LawsCommand.self,
+      CompareCommand.self, BenchCommand.self, LawsCommand.self,
     ])
 
   static func main() {

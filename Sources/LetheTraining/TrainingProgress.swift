@@ -80,7 +80,7 @@ package struct Terminal: Sendable {
   }
 
   /// Writes as much as can be written; progress is not worth an error.
-  func write(_ text: String) {
+  package func write(_ text: String) {
     var rest = Array(text.utf8)[...]
     while !rest.isEmpty {
       let count = rest.withUnsafeBytes { systemWrite(descriptor, $0) }

@@ -15,6 +15,16 @@ import Testing
     ("evaluate", ["<model>", "<data>", "digits", "--split", "--threads", "--json"]),
     ("predict", ["<model>", "<data>", "digits", "--split", "--threads", "--json"]),
     ("info", ["<model>", "--json"]),
+    (
+      "compare",
+      [
+        "--task", "recall", "adding", "parity", "order", "digits", "mnist-rows", "--cells", "minlstm",
+        "--budget",
+        "--steps", "--match", "width", "--hidden", "--seeds", "--length", "--lr", "--data", "--out",
+        "--threads",
+        "--json",
+      ]
+    ),
     ("laws", ["<cell>", "lstm", "peephole", "fgn", "--steps", "--list", "--threads", "--json"]),
     (
       "bench",
@@ -57,7 +67,7 @@ import Testing
 
   /// Each example gets a number of threads that cannot be: the complaint about that, and no other, shows that
   /// the rest was understood.
-  @Test(arguments: ["", "demo", "train", "evaluate", "predict", "bench", "laws"])
+  @Test(arguments: ["", "demo", "train", "evaluate", "predict", "bench", "compare", "laws"])
   func examplesAreUnderstood(command: String) throws {
     for example in try Self.examples(command) {
       let result = try LetheProgram.run(example + ["--threads", "0"])

@@ -1,0 +1,73 @@
+import LetheCore
+import LetheNN
+
+/// One kind of cell at one width, in a network for a task: one recurrent layer and a Dense read-out of its last output.
+///
+/// A cell that takes its input unit by unit gets a Dense layer before it.
+public struct Contestant: Sendable {
+  /// The kind of cell.
+  public let cell: CellCatalog.Entry
+  /// Its units.
+  public let width: Int
+  /// The trainable numbers of the whole network.
+  public let parameters: Int
+  /// The numbers that are kept of a sequence from step to step.
+  public let stateSize: Int
+  private let layers: [any Layer]
+  private let input: [Int]
+
+  /// A cell of so many units.
+  ///
+  /// - Throws: `LetheError` when the cell cannot take the task's input.
+  public init(_ entry: CellCatalog.Entry, width: Int, task: some SequenceTask) throws(LetheError) {
+    func parts<Cell: RecurrentCell>(_ cell: Cell) -> (description: CellDescription, layer: any Layer) {
+      (cell.description, Recurrent(cell, outputs: .last))
+    }
+    let (description, layer) = parts(entry.cell(width))
+    if description.scalars > 0 {
+      throw LetheError(
+        "the cell '\(entry.name)'", "wants a column of scores or times beside its input",
+        expected: "a task that has one", found: "'\(task.name)'", advice: "leave this cell out")
+    }
+    let takesItsInput = description.complaint(inputs: width + 1, units: width) != nil
+    cell = entry
+    self.width = width
+    stateSize = width * description.states.count
+    layers = (takesItsInput ? [Dense(width)] : []) + [layer, Dense(task.outputSize)]
+    input = [.any, task.inputSize]
+    parameters = try Self.parameters(of: layers, input: input)
+  }
+
+  /// A cell of that width at which its network has as many parameters as asked for, as nearly as can be.
+  ///
+  /// - Throws: as the other one.
+  public init(_ entry: CellCatalog.Entry, parameters wanted: Int, task: some SequenceTask) throws(LetheError)
+  {
+    var low = try Contestant(entry, width: 1, task: task), high = low
+    while high.parameters < wanted && high.width < 1 << 16 {
+      low = high
+      high = try Contestant(entry, width: 2 * high.width, task: task)
+    }
+    while high.width > low.width + 1 {
+      let middle = try Contestant(entry, width: (low.width + high.width) / 2, task: task)
+      if middle.parameters < wanted { low = middle } else { high = middle }
+    }
+    self = high.parameters - wanted < wanted - low.parameters ? high : low
+  }
+
+  /// A fresh network.
+  func network(seed: UInt64) throws(LetheError) -> Sequential {
+    try Sequential(input: input, layers: layers, seed: seed)
+  }
+
+  /// Counted from declared shapes: nothing is filled.
+  private static func parameters(of layers: [any Layer], input: [Int]) throws(LetheError) -> Int {
+    var (shape, count) = (input, 0)
+    for layer in layers {
+      var layer = layer
+      shape = try layer.build(input: shape)
+      layer.forEachParameter { _, parameter in count += parameter.shape.reduce(1, *) }
+    }
+    return count
+  }
+}

@@ -1,0 +1,90 @@
+import LetheCore
+import LetheData
+import LetheNN
+
+/// Something to learn from sequences, of which examples can be made or taken for ever.
+///
+/// One answer is asked for each sequence, after its last step. Equal keys give equal examples, on every machine.
+public protocol SequenceTask: Sendable {
+  /// Its name on the command line.
+  var name: String { get }
+  /// What is asked, in a sentence.
+  var meaning: String { get }
+  /// Features of a step.
+  var inputSize: Int { get }
+  /// Classes of the answer, or numbers in it.
+  var outputSize: Int { get }
+  /// What is minimised; with `meanSquaredError` it is also the metric, else accuracy is.
+  var loss: Loss { get }
+  /// What the best answer that ignores the input reaches, by the metric.
+  var baseline: Double { get }
+  /// From where on the task counts as solved, by the metric.
+  var goal: Double { get }
+  /// Steps of the longest sequence to learn from.
+  var length: Int { get }
+
+  /// Examples to learn from.
+  func examples(_ count: Int, key: RandomKey) -> Dataset
+  /// Examples that are never learned from: always the same.
+  func heldOut(_ part: HeldOut) -> Dataset
+}
+
+/// Which examples are held out.
+public enum HeldOut: String, Sendable, CaseIterable {
+  /// For looking at while training, and for choices.
+  case validation
+  /// For the end.
+  case test
+
+  /// How many there are where they are made.
+  public var count: Int { self == .test ? 1024 : 512 }
+}
+
+extension SequenceTask {
+  /// Whether the metric is the share of right answers; else it is the mean squared error.
+  public var isAccuracy: Bool { loss != .meanSquaredError }
+
+  /// The name of the metric.
+  public var metric: String { isAccuracy ? "accuracy" : "mean squared error" }
+
+  /// Whether a value of the metric is better than another.
+  public func isBetter(_ a: Double, than b: Double) -> Bool { isAccuracy ? a > b : a < b }
+
+  /// Whether a value of the metric over so many examples is what luck may give: within three standard errors of the baseline
+  /// for an accuracy, within a tenth of it for an error.
+  public func isLuck(_ value: Double, of count: Int) -> Bool {
+    if !isAccuracy { return value > 0.9 * baseline }
+    return value < baseline + 3 * (baseline * (1 - baseline) / Double(max(count, 1))).squareRoot()
+  }
+
+  /// Examples for a training step; the same for every network with this seed.
+  public func batch(seed: UInt64, step: Int, count: Int) -> Dataset {
+    examples(count, key: RandomKey(seed: seed).child(name).child("train").child(step))
+  }
+
+  public func heldOut(_ part: HeldOut) -> Dataset { examples(part.count, key: key(of: part)) }
+
+  func key(of part: HeldOut) -> RandomKey { RandomKey(seed: 0).child(name).child(part.rawValue) }
+}
+
+/// Whole numbers from a random stream, one after the other.
+struct Draws {
+  private let words: [UInt32]
+  private var used = 0
+
+  /// As many numbers as will be taken.
+  init(_ key: RandomKey, count: Int) { words = key.words(count) }
+
+  /// The next number, in `0..<bound`.
+  mutating func below(_ bound: Int) -> Int {
+    require(used < words.count, "Draws: more than \(words.count) numbers were taken")
+    defer { used += 1 }
+    return Int((UInt64(words[used]) * UInt64(bound)) >> 32)
+  }
+
+  /// Lengths to learn from, each from two draws: even up to a bound that is itself drawn evenly, so that short sequences
+  /// are common enough to begin with and long ones not rare.
+  mutating func lengths(_ count: Int, in range: ClosedRange<Int>) -> [Int] {
+    (0..<count).map { _ in range.lowerBound + below(1 + below(range.count)) }
+  }
+}

@@ -1,0 +1,47 @@
+import LetheCore
+
+/// The tasks by name, for commands.
+public struct TaskCatalog: Sendable {
+  /// One task, not made yet.
+  public struct Entry: Sendable {
+    /// Its name.
+    public let name: String
+    /// The lengths it can be asked for, and the one it has otherwise; `nil` where the data say it.
+    public let lengths: (range: ClosedRange<Int>, default: Int)?
+    /// Whether it reads files.
+    public let readsFiles: Bool
+    private let make: @Sendable (_ length: Int, _ folder: String) throws -> any SequenceTask
+
+    init(
+      _ name: String, lengths: (range: ClosedRange<Int>, default: Int)? = nil, readsFiles: Bool = false,
+      make: @escaping @Sendable (_ length: Int, _ folder: String) throws -> any SequenceTask
+    ) {
+      (self.name, self.lengths, self.readsFiles, self.make) = (name, lengths, readsFiles, make)
+    }
+
+    /// The task, with sequences of the given length and files of the given folder where it wants them.
+    ///
+    /// - Precondition: the length is within `lengths`.
+    /// - Throws: `LetheError` when its files cannot be read.
+    public func task(length: Int? = nil, folder: String = "") throws -> any SequenceTask {
+      if let length, let lengths {
+        require(
+          lengths.range.contains(length), "\(name): expected a length in \(lengths.range), got \(length)")
+      }
+      return try make(length ?? lengths?.default ?? 0, folder)
+    }
+  }
+
+  /// All of them.
+  public static let all = [
+    Entry("recall", lengths: (2...10_000, 50)) { length, _ in RecallTask(length: length) },
+    Entry("adding", lengths: (2...10_000, 100)) { length, _ in AddingTask(length: length) },
+    Entry("parity", lengths: (3...256, 40)) { length, _ in ParityTask(length: length) },
+    Entry("order", lengths: (10...10_000, 50)) { length, _ in OrderTask(length: length) },
+    Entry("digits") { _, _ in ImageRowsTask.digits() },
+    Entry("mnist-rows", readsFiles: true) { _, folder in try ImageRowsTask.mnist(directory: folder) },
+  ]
+
+  /// The task of that name, if there is one.
+  public static func entry(_ name: String) -> Entry? { all.first { $0.name == name } }
+}

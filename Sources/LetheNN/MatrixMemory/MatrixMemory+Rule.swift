@@ -22,7 +22,7 @@ extension MatrixMemory {
     ///     a_t = σ(W_a x_t + b_a)^{1/16}      S_t = diag(a_t) S_{t−1} + k_t v_tᵀ      o_t = S_tᵀ q_t / √K
     ///
     /// W_a is a full matrix where the paper's has low rank. Gate rows: [heads, key].
-    /// *Source*: Yang, Wang, Shen, Panda & Kim 2024, arXiv 2312.06635, sec. 4.2 and 4.4 (the exponent 1/16).
+    /// *Source*: Yang, Wang, Shen, Panda & Kim 2024, arXiv 2312.06635, sec. 4.1 and 4.4 (the exponent 1/16).
     case gatedLinearAttention
     /// HGRN2: what a key does not keep is what it writes.
     ///
@@ -30,7 +30,7 @@ extension MatrixMemory {
     ///     S_t = diag(f_t) S_{t−1} + k_t v_tᵀ     o_t = S_tᵀ q_t
     ///
     /// γ is for the model's builder to raise from layer to layer. Gate rows: [heads, key]; b_f starts at 1.
-    /// *Source*: Qin et al. 2024, arXiv 2404.07904, sec. 3; silu on q as in flash-linear-attention.
+    /// *Source*: Qin et al. 2024, arXiv 2404.07904; silu on q as in flash-linear-attention.
     case hgrn2(lowerBound: Float = 0)
     /// Gated DeltaNet: what is written under a key is corrected, not added to.
     ///
@@ -42,7 +42,7 @@ extension MatrixMemory {
     /// eigenvalue along k reaches −e^g, which counting modulo 2 needs. No short convolution and no silu after it come
     /// before q, k and v. Gate rows: decay of every head, then write strength of every head. e^A and softplus(b_a) start
     /// spread over the heads where the authors draw them from: 0…16 evenly, 1e−3…0.1 on a logarithmic scale.
-    /// *Source*: Yang, Kautz & Hatamizadeh 2024, arXiv 2412.06464, eq. 10; the factor 2: Grazzi et al. 2024, arXiv
+    /// *Source*: Yang, Kautz & Hatamizadeh 2024, arXiv 2412.06464, sec. 3.1; the factor 2: Grazzi et al. 2024, arXiv
     /// 2411.12537; gates as in flash-linear-attention.
     case gatedDeltaNet(negativeEigenvalues: Bool = false)
   }

@@ -133,6 +133,8 @@ LETHE_AI void forward_stage(const lethe_recurrent *r, lethe_cell cell, int n, in
   for (int64_t p = gated ? own.block0 : own.panel0; p < (gated ? own.block1 : own.panel1); p++) {
     int64_t j = panel_start(blocks, panel, p), units = panel_start(blocks, panel, p + 1) - j, m;
     int64_t most = s.groups ? tile_rows(gated ? s.group[0].count : units) : LETHE_CODE_ROWS;
+    for (int q = 1; q < s.groups; q++)
+      if (tile_rows(s.group[q].count) < most) most = tile_rows(s.group[q].count);
     for (int64_t b = b0; b < b1; b += m) {
       int64_t row = r->first_row[t] + b;
       m = tile_height(b1 - b, most);
@@ -143,8 +145,11 @@ LETHE_AI void forward_stage(const lethe_recurrent *r, lethe_cell cell, int n, in
 }
 
 LETHE_AI void forward_steps(const lethe_recurrent *r, lethe_cell cell, int64_t t0, int64_t t1, int64_t b0, int64_t b1) {
-  if (r->copies && t0 == 0) advance(r, -1, b0, b1);
   for (int64_t t = t0; t < t1; t++) {
+    if (t < 0) {
+      if (r->copies) advance(r, -1, b0, b1);
+      continue;
+    }
     int64_t n = active_rows(r, t), end = n < b1 ? n : b1;
     if (end <= b0) return;
     for (int stage = 0; stage < stages_of(r, cell); stage++) forward_stage(r, cell, stage, t, b0, end);

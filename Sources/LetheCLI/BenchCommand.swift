@@ -127,14 +127,14 @@ struct BenchCommand: ParsableCommand {
 
   private var shape: RecurrentBenchmark {
     RecurrentBenchmark(
-      cell: (cell ?? .lstm).entry, mode: mode ?? .train, batch: batch ?? 32,
+      cell: cell?.entry ?? CellName.usual[0], mode: mode ?? .train, batch: batch ?? 32,
       time: time ?? (mode == .stream ? 200 : 100), input: input ?? 128,
       hidden: hidden ?? 256, seconds: seconds ?? 1)
   }
 
   private var grid: [RecurrentBenchmark] {
     RecurrentBenchmark.grid(
-      cells: (cell.map { [$0] } ?? [.lstm, .gru]).map(\.entry),
+      cells: cell.map { [$0.entry] } ?? CellName.usual,
       modes: mode.map { [$0] } ?? [.train, .infer, .stream],
       seconds: seconds ?? 1)
   }

@@ -10,10 +10,7 @@ struct CellName: ExpressibleByArgument {
     self.entry = entry
   }
 
-  private init(_ entry: CellCatalog.Entry) { self.entry = entry }
-
-  static let lstm = CellName(CellCatalog.Entry(name: "lstm", summary: "") { LSTMCell($0) })
-  static let gru = CellName(CellCatalog.Entry(name: "gru", summary: "") { GRUCell($0) })
+  static let usual = CellCatalog.all.filter { ["lstm", "gru"].contains($0.name) }
 
   static var list: String { CellCatalog.all.map(\.name).joined(separator: ", ") }
 }

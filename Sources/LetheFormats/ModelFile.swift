@@ -169,8 +169,9 @@ extension ModelFile {
       let decoder = JSONDecoder()
       if let key = CodingUserInfoKey.layers { decoder.userInfo[key] = layers }
       var model = try decoder.decode(Sequential.self, from: data)
-      let understood = try JSONDecoder().decode(
-        ConfigurationValue.self, from: Data(configuration(of: model).utf8))
+      let encoder = JSONEncoder()
+      if let key = CodingUserInfoKey.everyField { encoder.userInfo[key] = true }
+      let understood = try JSONDecoder().decode(ConfigurationValue.self, from: encoder.encode(model))
       try given.checkFields(understood, at: "")
       _ = try model.build(input: model.input)
       return model

@@ -43,7 +43,7 @@ static void go(const layer *l, const pass *p, way w, bool forward) {
         if (part == 1) break;
         b0 = 0;
       }
-      if (forward) kernels->forward(&p->r, t, end, b0, b1);
+      if (forward) kernels->forward(&p->r, t == 0 ? -1 : t, end, b0, b1);
       else kernels->backward(&p->r, t == 0 ? -1 : t, end, b0, b1);
     }
   }

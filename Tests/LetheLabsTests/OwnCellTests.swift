@@ -69,4 +69,27 @@ struct TideCell: RecurrentCell {
     #expect(sameBits(copy(x), answers))
     #expect(throws: LetheError.self) { try ModelFile(bytes: bytes, name: "tide") }
   }
+
+  /// Seven gates that see the same are multiplied as three and four; eight rows make the tallest tiles.
+  @Test func manyGatesFit() {
+    let entry = CellCatalog.Entry(name: "many", summary: "seven gates") { ManyGatesCell(hiddenSize: $0) }
+    for result in CellLaws.check(entry, steps: 100) {
+      #expect(result.ok, "\(result.law): \(result.maxDifference)")
+    }
+    let layer = Recurrent(ManyGatesCell(hiddenSize: 20), inputSize: 3)
+    let x = numbers("x", [8, 4, 3])
+    let together = layer(x)
+    for row in 0..<8 { #expect(sameBits(layer(x.rows(row..<row + 1)), together.rows(row..<row + 1))) }
+  }
+}
+
+private struct ManyGatesCell: RecurrentCell {
+  static let kind = "many_gates"
+  var hiddenSize: Int
+
+  var description: CellDescription {
+    CellDescription("many gates") { cell in
+      (0..<7).map { tanh(cell.gate("g\($0)")) }.reduce(0.5 * cell.hidden) { $0 * 0.9 + $1 * 0.1 }
+    }
+  }
 }

@@ -212,6 +212,9 @@ import Testing
     #expect(throws: LetheError.self) { try built(Recurrent(SRUCell(7))) }
     #expect(throws: LetheError.self) { try built(Recurrent(AUGRUCell(4), layers: 2)) }
     #expect(throws: LetheError.self) { try built(Recurrent(HGRNCell(4, lowerBound: 1))) }
+    #expect(throws: LetheError.self) { try built(Recurrent(JANETCell(4, longestLag: 2))) }
+    let windows = (0..<4).map { _ in TimeWindow(1024) }
+    #expect(throws: LetheError.self) { try Sequential(input: [.any, 1 << 23], layers: windows) }
   }
 
   @Test func initialisersMeanWhatTheySay() {

@@ -196,7 +196,10 @@ import Testing
     let units = 531
     let subject = subject(cell, units: units)
     let x = numbers("x", [batch, 3, inputs])
-    let timings: [Timing?] = [nil, Timing(lengths: Array([3, 1].prefix(batch)))]
+    let timings: [Timing?] = [
+      nil, Timing(lengths: Array([3, 1].prefix(batch))),
+      Timing(resets: Array(repeating: [false, false, true], count: batch)),
+    ]
     for timing in timings {
       func everything() -> [Tensor] {
         let (_, gradients, _) = subject.gradients { run, tape in

@@ -243,5 +243,11 @@ import Testing
     #expect(sameBits(layer(x).tensor, after))
     layer.cell.gateActivation = .hardSigmoid()
     #expect(!sameBits(layer(x).tensor, after))
+    // One feature that is no number makes one unit none.
+    let ema = Recurrent(EMACell(3), inputSize: 3)
+    var odd = numbers("x", [2, 4, 3])
+    odd[1, 2, 0] = .nan
+    let y = ema(odd)
+    #expect((0..<3).map { y[1, 3, $0].isNaN } == [true, false, false])
   }
 }

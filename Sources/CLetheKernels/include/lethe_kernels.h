@@ -152,7 +152,7 @@ typedef struct lethe_recurrent {
   const uint8_t *_Nullable resets;     // [R], 1: the state is zero before this row; or NULL
   const float *_Nullable h_mask;       // [block][B][16], multiplies the state that the gates see; or NULL
   bool copies;
-  int64_t panel0, panel1;    // only these panels of at most 4 blocks of units; panel1 0: all. Not for GRU before
+  int64_t panel0, panel1;    // only these panels of at most 4 blocks of units; panel1 0: all. Not for cells of several stages
   bool hard_gates;           // gates clamp(slope * x + offset, 0, 1) instead of the logistic sigmoid
   float gate_slope, gate_offset;
   const float *_Null_unspecified w_hidden;     // panels, gate columns by block: [block][k][gates][16]; RNN: panels of at most 4 blocks
@@ -261,7 +261,8 @@ typedef struct lethe_kernels {
   void (*scatter_blocks)(float *dst, const float *src, ptrdiff_t src_block, const int32_t *map, int64_t columns,
                          int64_t row0, int64_t row1);
 
-  // Batch rows [b0, b1) of steps [t0, t1). Different rows never meet, so threads split the batch.
+  // Batch rows [b0, b1) of steps [t0, t1); with `copies`, step -1 puts the initial state in place. Different rows never
+  // meet, so threads split the batch; with panel0 and panel1, all have to be done with a step before the next.
   void (*forward)(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1);
   // The same steps, last to first, after those that follow them. Step -1 is the initial state.
   void (*backward)(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1);

@@ -61,6 +61,13 @@ public struct JANETCell: RecurrentCell {
       return sigmoid(s) * cell.hidden + (1 - sigmoid(s - beta)) * u
     }
   }
+  public func check() throws(LetheError) {
+    guard beta.isFinite, longestLag ?? 3 > 2 else {
+      throw LetheError(
+        Self.kind, "options are out of range", expected: "a finite beta and a longest lag above 2",
+        found: "\(beta), \(longestLag ?? 3)")
+    }
+  }
 }
 
 /// Independently recurrent network: each unit sees only itself.

@@ -17,7 +17,7 @@ public enum LayerRegistry {
     SteppedRecurrent<LayerNormLSTMCell>.self, SteppedRecurrent<ProjectedLSTMCell>.self,
     SteppedRecurrent<ConvLSTMCell>.self,
     Recurrent<ForgettingGateCell>.self,
-    Recurrent<DescribedLSTMCell>.self,
+
   ]
 
   /// The names of all kinds, sorted.
@@ -29,6 +29,8 @@ public enum LayerRegistry {
 extension CodingUserInfoKey {
   /// Where a decoder of configurations finds layers beside Lethe's: an array of their types.
   package static let layers = CodingUserInfoKey(rawValue: "lethe.layers")
+  /// Tells an encoder of configurations to leave out no field, not even those that files from before them lack.
+  package static let everyField = CodingUserInfoKey(rawValue: "lethe.every_field")
 }
 
 /// A model's configuration: its input shape and, for each layer, its kind beside its own options. Parameters
@@ -56,6 +58,11 @@ extension Sequential {
       try values.decode([LayerBox].self, forKey: .layers).map(\.layer),
       input: try values.decode([Int].self, forKey: .input))
   }
+}
+
+extension Encoder {
+  /// Whether every field is to be written.
+  var writesEveryField: Bool { CodingUserInfoKey.everyField.map { userInfo[$0] != nil } ?? false }
 }
 
 /// layers[2].units, say.

@@ -42,10 +42,13 @@ public struct DenseConnection: Layer {
 
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
     let output = try inner.build(input: input)
-    guard let width = input.last, let more = output.last, output.dropLast() == input.dropLast() else {
+    guard let width = input.last, let more = output.last, output.dropLast() == input.dropLast(),
+      (width | more) < 1 << 24
+    else {
       throw LetheError(
-        Self.kind, "its layers change more than the width", expected: "[\(input.dropLast()), any width]",
-        found: "\(output)", advice: "recurrent layers inside need outputs: .all")
+        Self.kind, "its layers change more than the width, or are too wide",
+        expected: "\(input.dropLast()) and any sensible width", found: "\(output)",
+        advice: "recurrent layers inside need outputs: .all")
     }
     return input.dropLast() + [width + more]
   }
@@ -96,7 +99,7 @@ public struct TimeWindow: Layer {
   public init(_ steps: Int) { self.steps = steps }
 
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
-    guard input.count == 2, input[1] > 0, (1...1024).contains(steps) else {
+    guard input.count == 2, (1..<1 << 24).contains(input[1]), (1...1024).contains(steps) else {
       throw LetheError(
         Self.kind, "cannot be built", expected: "[time, features] and 1 to 1024 steps",
         found: "\(input), \(steps) steps")

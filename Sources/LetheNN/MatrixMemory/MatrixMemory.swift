@@ -91,7 +91,7 @@ public struct MatrixMemory: Layer {
     }
     let sizes = [hiddenSize, heads, keySize, valueSize]
     guard sizes.allSatisfy({ $0 > 0 && $0 < 1 << 16 }), features < 1 << 24,
-      heads * max(keySize, valueSize) < 1 << 20
+      heads * max(keySize, valueSize) < 1 << 20, heads * keySize * valueSize < 1 << 26
     else {
       throw LetheError(
         Self.kind, "sizes are out of range",

@@ -39,6 +39,10 @@ public struct CellDescription: Sendable {
     /// The same number for all units: so many columns from the first of those that no gate sees.
     case scalar(Int)
   }
+  struct FixedSlot: Equatable {
+    var input: FixedInput
+    var slot: Int
+  }
   /// What gates see beside the input.
   enum Source: Equatable {
     case nothing
@@ -80,8 +84,8 @@ public struct CellDescription: Sendable {
   let slotBiases: [SlotBias]
   /// Blocks of `units` rows in weight_ih, weight_hh and the biases.
   let inputRows: Int
-  /// What follows the rows of weight_ih in what is multiplied with the input; and the columns no gate sees.
-  let fixedInputs: [FixedInput]
+  /// Slots that take part of the input as it is; and the columns no gate sees.
+  let fixedInputs: [FixedSlot]
   package let scalars: Int
   let hiddenRows: Int
   let biasRows: Int
@@ -110,7 +114,7 @@ public struct CellDescription: Sendable {
   init(
     name: String, gates: [String], states: [String], kernel: lethe_cell, slots: Int, gateSlots: [Int],
     projections: [Group], stages: [Stage], slotBiases: [SlotBias], inputRows: Int,
-    fixedInputs: [FixedInput] = [], scalars: Int = 0,
+    fixedInputs: [FixedSlot] = [], scalars: Int = 0,
     hiddenRows: Int, biasRows: Int,
     hasHiddenBias: Bool, vectors: [CellBuilder.Vector] = [], vectorSlots: [Int] = [],
     noises: [Noise] = [], biasInitializers: [Initializer] = [], program: CellProgram? = nil,
@@ -195,6 +199,7 @@ extension CellDescription: Equatable {
   /// Whether two cells are the same in gates, order, states and arithmetic.
   public static func == (a: CellDescription, b: CellDescription) -> Bool {
     a.kernel == b.kernel && a.gateActivation == b.gateActivation && a.gates == b.gates && a.states == b.states
-      && (a.program === b.program || a.equations == b.equations && a.vectors == b.vectors)
+      && (a.program === b.program
+        || a.equations == b.equations && a.vectors == b.vectors && a.noises == b.noises)
   }
 }

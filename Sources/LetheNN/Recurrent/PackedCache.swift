@@ -14,11 +14,14 @@ final class PackedCache: Sendable {
   private let entry = Mutex<Entry?>(nil)
 
   /// The weights, packed before or now.
-  func packed(_ sources: [Tensor], _ description: CellDescription, _ pack: () -> PackedRecurrent)
-    -> PackedRecurrent
-  {
+  func packed(
+    _ sources: [Tensor], _ description: CellDescription, inputs: Int, units: Int,
+    _ pack: () -> PackedRecurrent
+  ) -> PackedRecurrent {
     let kept = entry.withLock { $0 }
-    if let kept, zip(kept.sources, sources).allSatisfy({ $0.storage === $1.storage }),
+    if let kept, kept.packed.inputs == inputs, kept.packed.units == units,
+      kept.sources.count == sources.count,
+      zip(kept.sources, sources).allSatisfy({ $0.storage === $1.storage }),
       kept.packed.description == description
     {
       return kept.packed

@@ -32,11 +32,13 @@ final class PackedRecurrent: @unchecked Sendable {
     self.description = description
     (self.inputs, self.units) = (inputs, units)
     let blocks = (units + 15) / 16
-    let matrix = description.inputMatrix(
-      description.inputPart.map { parts[$0] }, inputs: inputs, units: units)
-    projections = description.projections.map {
-      Self.panels(
-        matrix.pointer, description.matrix($0, units: units, k: inputs), byBlock: $0.rows.count > 1)
+    let input = description.inputPart.map { parts[$0].pointer }
+    projections = description.projections.compactMap { group in
+      input.map {
+        Self.panels(
+          $0, description.matrix(group, units: units, k: description.seen(inputs)),
+          byBlock: group.rows.count > 1)
+      }
     }
     let hidden = description.hiddenPart.map { parts[$0].pointer }
     stages = description.stages.map { stage in
@@ -139,7 +141,7 @@ final class PackedRecurrent: @unchecked Sendable {
   func projections(
     of x: UnsafePointer<Float>, block: Int, into gates: UnsafeMutablePointer<Float>, gatesBlock: Int
   ) -> [lethe_product] {
-    let columns = (inputs + 15) / 16
+    let inputs = description.seen(inputs), columns = (inputs + 15) / 16
     return zip(description.projections, projections).map { group, weights in
       let count = group.rows.count, panel = count == 1 ? 4 : count
       var product = lethe_product()

@@ -20,7 +20,7 @@ private final class Described: Sendable {
 public struct Recurrent<Cell: RecurrentCell>: Layer {
   public static var kind: String { Cell.kind }
   /// The kind of cell, its width and its options.
-  public var cell: Cell { didSet { described = Described(cell.description) } }
+  public var cell: Cell { didSet { described = nil } }
   /// How many layers lie on top of each other.
   public var layers: Int
   /// Whether each layer also runs backward in time; outputs are then side by side.
@@ -109,8 +109,9 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     try values.encode(outputs, forKey: .outputs)
     try values.encode(dropout, forKey: .dropout)
     try values.encodeIfPresent(headSize, forKey: .headSize)
-    if merge != .concat { try values.encode(merge, forKey: .merge) }
-    if learnsInitialState { try values.encode(true, forKey: .learnsInitialState) }
+    let all = encoder.writesEveryField
+    if all || merge != .concat { try values.encode(merge, forKey: .merge) }
+    if all || learnsInitialState { try values.encode(learnsInitialState, forKey: .learnsInitialState) }
   }
 
   var directions: Int { isBidirectional ? 2 : 1 }

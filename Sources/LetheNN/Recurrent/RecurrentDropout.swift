@@ -44,7 +44,7 @@ public struct RecurrentDropout: Sendable, Codable, Equatable {
     try values.encode(between, forKey: .between)
     try values.encode(output, forKey: .output)
     try values.encode(recurrent, forKey: .recurrent)
-    if weights != 0 { try values.encode(weights, forKey: .weights) }
+    if encoder.writesEveryField || weights != 0 { try values.encode(weights, forKey: .weights) }
   }
 
   func check(_ place: String) throws(LetheError) {

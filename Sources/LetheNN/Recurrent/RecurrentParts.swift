@@ -45,7 +45,7 @@ extension CellDescription {
 
   /// Why a layer of this cell cannot have such an input; `nil` if it can.
   package func complaint(inputs: Int, units: Int) -> (expected: String, advice: String)? {
-    if fixedInputs.contains(.identity) && inputs - scalars != units {
+    if fixedInputs.contains(where: { $0.input == .identity }) && inputs - scalars != units {
       return (
         "as many features as units, \(units)\(scalars > 0 ? ", and \(scalars) more" : "")",
         "this cell takes its input unit by unit; put a Dense layer before it"
@@ -59,38 +59,4 @@ extension CellDescription {
 
   /// Blocks of `units` rows that a step multiplies with the input, and with states.
   package var multipliedBlocks: (input: Int, states: Int) { (inputRows, hiddenRows) }
-
-  /// What the input is multiplied with: the rows of weight_ih, then those of what is taken as it is.
-  func inputMatrix(_ weight: Tensor?, inputs: Int, units: Int) -> Tensor {
-    if fixedInputs.isEmpty, let weight { return weight }
-    var matrix = Tensor(zeros: [(inputRows + fixedInputs.count) * units, inputs])
-    matrix.withUnsafeMutableBuffer { to in
-      let seen = inputs - scalars
-      for row in 0..<inputRows * units {
-        for column in 0..<seen { to[row * inputs + column] = weight?.pointer[row * seen + column] ?? 0 }
-      }
-      for (number, input) in fixedInputs.enumerated() {
-        for unit in 0..<units {
-          let column =
-            switch input {
-            case .identity: unit
-            case .scalar(let index): seen + index
-            }
-          to[((inputRows + number) * units + unit) * inputs + column] = 1
-        }
-      }
-    }
-    return matrix
-  }
-
-  /// The part of a gradient of `inputMatrix` that belongs to weight_ih.
-  func learnedPart(of gradient: Tensor, inputs: Int, units: Int) -> Tensor {
-    if fixedInputs.isEmpty { return gradient }
-    let seen = inputs - scalars
-    return Tensor(shape: [inputRows * units, seen]) { to in
-      for row in 0..<inputRows * units {
-        for column in 0..<seen { to[row * seen + column] = gradient.pointer[row * inputs + column] }
-      }
-    }
-  }
 }

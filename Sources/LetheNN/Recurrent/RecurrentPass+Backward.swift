@@ -68,10 +68,25 @@ extension RecurrentPass {
           }
           if let dx, let dxRows {
             let at = dxRows.pointer - first * 16
+            if !description.fixedInputs.isEmpty {
+              for rows in runs.flatMap(\.groups) {
+                for block in 0..<inputBlocks {
+                  (at + block * chunkBlock + rows.lowerBound * 16).update(
+                    repeating: 0, count: rows.count * 16)
+                }
+              }
+            }
             for (number, panels) in inputPanels.enumerated() {
               let product = inputGradient(
                 number, panels, into: at, block: chunkBlock, gates: own.gates)
               multiply(product, runs, width: inputs, isAlone: shares.count == 1)
+            }
+            if let gates = own.gates {
+              for rows in runs.flatMap(\.groups) {
+                description.addFixed(
+                  gates, gatesBlock: gatesBlock, to: at, block: chunkBlock, inputs: inputs, units: units,
+                  rows: rows)
+              }
             }
             layout.scatter(at, block: chunkBlock, runs, into: dx, columns: inputs)
           }
@@ -91,10 +106,10 @@ extension RecurrentPass {
   }
 
   private func transposedInput(_ weights: Weights) -> [Storage] {
-    let matrix = description.inputMatrix(
-      description.inputPart.map { weights.parts[$0].tensor }, inputs: inputs, units: units)
+    guard let part = description.inputPart else { return [] }
     return description.projections.map {
-      packTransposed(matrix, description.matrix($0, units: units, k: inputs))
+      packTransposed(
+        weights.parts[part].tensor, description.matrix($0, units: units, k: description.seen(inputs)))
     }
   }
 
@@ -114,7 +129,7 @@ extension RecurrentPass {
     product.left.k_blocks = Int64(blocks)
     product.left.k_last = Int64(count * 16)
     product.right.w = UnsafePointer(panels.pointer)
-    product.right.columns = Int64(inputs)
+    product.right.columns = Int64(description.seen(inputs))
     product.right.panel = 4
     product.right.w_panel = 64 * blocks * count * 16
     product.out = target

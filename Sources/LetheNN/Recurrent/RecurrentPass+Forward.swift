@@ -38,7 +38,17 @@ extension RecurrentPass {
             multiply(product, runs, width: inputs, isAlone: shares.count == 1)
           }
           fillNoise(runs, own, most: most, first: first)
-          eachStep(steps, own, isAlone: shares.count == 1, isReversed: false) { own, steps in
+          if let gates = own.gates {
+            for rows in runs.flatMap(\.groups) {
+              description.fillFixed(
+                from: x0, block: most * 16, into: gates, gatesBlock: own.gates_block, inputs: inputs,
+                units: units,
+                rows: rows)
+            }
+          }
+          let from = steps.lowerBound == 0 ? -1 : steps.lowerBound
+          eachStep(from..<steps.upperBound, own, isAlone: shares.count == 1, isReversed: false) {
+            own, steps in
             kernels.forward(
               &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
               Int64(share.upperBound))
@@ -61,21 +71,18 @@ extension RecurrentPass {
         layout.gather(
           noise[number], columns: units, runs, into: values.pointer - first * 16, block: most * 16)
       }
-      for run in runs {
-        for group in 0..<run.count {
-          for row in run.first + group * run.apart..<run.first + group * run.apart + run.width {
-            for block in 0..<blocks {
-              let to = gates + block * own.gates_block + (row * slots + wanted.slot) * 16
-              if let values {
-                to.update(from: values.pointer + block * most * 16 + (row - first) * 16, count: 16)
-              } else {
-                to.update(repeating: wanted.rate, count: 16)
-              }
-            }
+      for row in runs.flatMap(\.groups).joined() {
+        for block in 0..<blocks {
+          let to = gates + block * own.gates_block + (row * slots + wanted.slot) * 16
+          if let values {
+            to.update(from: values.pointer + block * most * 16 + (row - first) * 16, count: 16)
+          } else {
+            to.update(repeating: wanted.rate, count: 16)
           }
         }
       }
     }
+    withExtendedLifetime(values) {}
   }
 
   /// The weights as the kernels read them: kept while nothing is trained.
@@ -86,7 +93,7 @@ extension RecurrentPass {
       weights.cache.drop()
       return pack()
     }
-    return weights.cache.packed(tensors, description, pack)
+    return weights.cache.packed(tensors, description, inputs: inputs, units: units, pack)
   }
 
   private func prepared(_ x: Tensor, _ initial: [Tensor]) -> Work {

@@ -107,6 +107,7 @@ private final class StreamEngine: @unchecked Sendable {
   private let arguments: UnsafeMutablePointer<lethe_recurrent>
   private let projections: UnsafeMutablePointer<lethe_product>
   private let projectionCount: Int
+  private let hasFixedInputs: Bool
   /// 1 after an odd number of steps: which arguments are next, and which state is the newest.
   private let turn: UnsafeMutablePointer<Int>
 
@@ -137,6 +138,7 @@ private final class StreamEngine: @unchecked Sendable {
     let products = packed.projections(
       of: input.pointer, block: 16, into: gates.pointer, gatesBlock: slots * 16)
     projectionCount = products.count
+    hasFixedInputs = !packed.description.fixedInputs.isEmpty
     projections = .allocate(capacity: products.count)
     projections.initialize(from: products, count: products.count)
     arguments = .allocate(capacity: 2)
@@ -172,6 +174,12 @@ private final class StreamEngine: @unchecked Sendable {
   func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float> {
     let own = arguments + turn.pointee
     if let start = x.baseAddress { input.pointer.update(from: start, count: inputs) }
+    if hasFixedInputs {
+      packed.description.fillFixed(
+        from: input.pointer, block: 16, into: gates.pointer, gatesBlock: packed.description.slots * 16,
+        inputs: inputs,
+        units: units, rows: 0..<1)
+    }
     for number in 0..<projectionCount {
       kernels.product(projections + number, 0, 1, 0, projections[number].panelCount)
     }

@@ -92,6 +92,8 @@ struct SequenceLayout {
     var count = 1
     var apart = 0
     var rows: Int { width * count }
+    /// The groups as ranges of rows.
+    var groups: [Range<Int>] { (0..<count).map { first + $0 * apart..<first + $0 * apart + width } }
   }
 
   /// The rows that a share of the batch has in some steps, as few runs as possible.
@@ -140,12 +142,7 @@ struct SequenceLayout {
   private func eachGroup(_ runs: [Run], _ body: (UnsafePointer<Int32>, Range<Int>) -> Void) {
     map.withUnsafeBufferPointer { map in
       guard let map = map.baseAddress else { return }
-      for run in runs {
-        for group in 0..<run.count {
-          let first = run.first + group * run.apart
-          body(map, first..<first + run.width)
-        }
-      }
+      for rows in runs.flatMap(\.groups) { body(map, rows) }
     }
   }
 

@@ -12,7 +12,9 @@ struct WeightSums {
 
   init(_ pass: RecurrentPass) {
     let block = pass.blocks * 16, description = pass.description
-    projections = description.projections.map { Storage(count: block * pass.inputs * $0.rows.count) }
+    projections = description.projections.map {
+      Storage(count: block * description.seen(pass.inputs) * $0.rows.count)
+    }
     stages = description.stages.map { $0.groups.map { Storage(count: block * pass.units * $0.rows.count) } }
     slots = Storage(count: block * pass.slots)
     slots.pointer.update(repeating: 0, count: slots.count)
@@ -71,7 +73,8 @@ struct WeightSums {
       }
     }
     for (group, sum) in zip(description.projections, projections) {
-      products.append((product(x.pointer, chunkBlock, group, k: pass.inputs, sum), pass.inputs))
+      let seen = description.seen(pass.inputs)
+      products.append((product(x.pointer, chunkBlock, group, k: seen, sum), seen))
     }
     let work = rows.count * (units + pass.inputs) * slots * 16
     Parallel.split(pass.blocks, grain: max(1, (1 << 18) / max(work, 1)), perThread: 2) { part in
@@ -121,9 +124,8 @@ struct WeightSums {
     let groups = zip(description.stages, stages).flatMap { Array(zip($0.groups, $1)) }
     var parts: [Tensor] = []
     if description.inputRows > 0 {
-      let rows = description.inputRows + description.fixedInputs.count
-      let all = unpack(Array(zip(description.projections, projections)), rows: rows, k: pass.inputs)
-      parts.append(description.learnedPart(of: all, inputs: pass.inputs, units: units))
+      let sums = Array(zip(description.projections, projections))
+      parts.append(unpack(sums, rows: description.inputRows, k: description.seen(pass.inputs)))
     }
     if description.hiddenRows > 0 { parts.append(unpack(groups, rows: description.hiddenRows, k: units)) }
     if description.biasRows > 0 { parts.append(sums(of: slotOrder(\.input))) }

@@ -55,14 +55,16 @@ struct CellCode: Sendable {
         operandOf[id] = .place(Self.key(place))
         continue
       }
-      func operand(_ id: CellGraph.ID) -> Operand { operandOf[id] ?? .value(-1) }
-      func number(_ x: Float) -> Operand { constant(x) }
+      func operand(_ id: CellGraph.ID) -> Operand {
+        guard let known = operandOf[id] else { stop("\(name): a value is used before it is computed") }
+        return known
+      }
       switch graph.nodes[id] {
-      case .leaf(.constant(let x)): operandOf[id] = number(x)
+      case .leaf(.constant(let x)): operandOf[id] = constant(x)
       case .leaf(let leaf): operandOf[id] = .place(Self.key(Self.place(leaf, name)))
       case .unary(.hardSigmoid(let slope, let offset), let a):
-        let line = emit(LETHE_OP_MULTIPLY_ADD, [operand(a), number(slope), number(offset)])
-        operandOf[id] = emit(LETHE_OP_MIN, [emit(LETHE_OP_MAX, [line, number(0)]), number(1)])
+        let line = emit(LETHE_OP_MULTIPLY_ADD, [operand(a), constant(slope), constant(offset)])
+        operandOf[id] = emit(LETHE_OP_MIN, [emit(LETHE_OP_MAX, [line, constant(0)]), constant(1)])
       case .unary(let operation, let a): operandOf[id] = emit(Self.code(operation), [operand(a)])
       case .select(let c, let a, let b):
         operandOf[id] = emit(LETHE_OP_SELECT, [operand(c), operand(a), operand(b)])
@@ -74,7 +76,12 @@ struct CellCode: Sendable {
         }
       }
     }
-    allocate(steps, outputs.map { (Self.key($0.place), operandOf[$0.id] ?? .value(-1)) }, name)
+    allocate(
+      steps,
+      outputs.map { output in
+        guard let from = operandOf[output.id] else { stop("\(name): an output is never computed") }
+        return (Self.key(output.place), from)
+      }, name)
   }
 
   /// Gives values places: their output's where nothing there is read later, else temporaries, used again once free.
@@ -90,16 +97,22 @@ struct CellCode: Sendable {
       }
       home[value] = place
     }
-    var free: [UInt8] = [], used: UInt8 = 0
+    var free: [Int] = [], used = 0
     func temporary() -> UInt16 {
-      let index: UInt8
+      let index: Int
       if let last = free.popLast() {
         index = last
       } else {
         index = used
         used += 1
+        require(
+          used <= Int(LETHE_CODE_TEMPORARIES), "\(name): its arithmetic needs too many values at a time")
       }
-      return Self.key(lethe_place(LETHE_PLACE_TEMPORARY, Int(index)))
+      return Self.key(lethe_place(LETHE_PLACE_TEMPORARY, index))
+    }
+    func whereabouts(_ value: Int) -> UInt16 {
+      guard let known = home[value] else { stop("\(name): a value has no place") }
+      return known
     }
     // What an output will overwrite and another one wants is set aside first.
     var outputs = outputs
@@ -117,7 +130,7 @@ struct CellCode: Sendable {
       let from = step.operands.map { operand -> UInt16 in
         switch operand {
         case .place(let place): place
-        case .value(let value): home[value] ?? 0
+        case .value(let value): whereabouts(value)
         }
       }
       // An operand that ends here makes room for the result: rows are read before they are written.
@@ -125,7 +138,7 @@ struct CellCode: Sendable {
         guard case .value(let value) = operand, lastUse[operand] == index, let place = home[value],
           place >> 8 == UInt16(LETHE_PLACE_TEMPORARY.rawValue)
         else { continue }
-        free.append(UInt8(place & 255))
+        free.append(Int(place & 255))
       }
       let to = home[step.result] ?? temporary()
       home[step.result] = to
@@ -135,14 +148,10 @@ struct CellCode: Sendable {
       let at: UInt16
       switch from {
       case .place(let p): at = p
-      case .value(let value): at = home[value] ?? 0
+      case .value(let value): at = whereabouts(value)
       }
       if at != place { append(LETHE_OP_COPY, place, [at]) }
     }
-    require(
-      Int(used) <= Int(LETHE_CODE_TEMPORARIES) && places.count <= Int(LETHE_CODE_PLACES),
-      "\(name): its arithmetic needs \(used) temporary values and \(places.count) places; the engine has "
-        + "\(LETHE_CODE_TEMPORARIES) and \(LETHE_CODE_PLACES)")
   }
 
   private mutating func append(_ operation: lethe_operation, _ to: UInt16, _ from: [UInt16]) {
@@ -155,6 +164,7 @@ struct CellCode: Sendable {
 
   private mutating func number(_ key: UInt16) -> UInt8 {
     if let known = places.firstIndex(where: { Self.key($0) == key }) { return UInt8(known) }
+    require(places.count < Int(LETHE_CODE_PLACES), "a described cell's arithmetic needs too many places")
     places.append(lethe_place(kind: UInt8(key >> 8), index: UInt8(key & 255)))
     return UInt8(clamping: places.count - 1)
   }

@@ -85,7 +85,7 @@ struct CellCompiler {
     require(terms.contains { $0.seesInput || $0.fixed != nil }, "\(builder.name): nothing sees the input")
     func key(_ number: Int) -> [Int] {
       let term = terms[number]
-      let kind = term.sources.isEmpty ? 0 : term.seesInput ? 1 : 2  // fixed inputs have no sources
+      let kind = term.fixed != nil ? 3 : term.sources.isEmpty ? 0 : term.seesInput ? 1 : 2
       // Later stages first: the slots of the first are then next to those that see only states.
       return [kind] + [kind == 2 ? 1 : -1].flatMap { sign in term.sources.map { sign * stage(of: $0) } } + [
         number
@@ -102,6 +102,7 @@ struct CellCompiler {
     slots += builder.vectors.count
     noiseSlot = builder.noises.indices.map { slots + $0 }
     slots += builder.noises.count
+    require(slots <= 64, "\(builder.name): needs \(slots) slots a unit; the engine has 64")
   }
 
   private mutating func findActivations() {
@@ -269,8 +270,7 @@ struct CellCompiler {
   private func assemble(_ program: CellProgram) -> CellDescription {
     let terms = builder.terms
     var inputRows = 0, hiddenRows = 0, biasRows = 0
-    let learned = terms.count { $0.seesInput }
-    var fixed: [CellDescription.FixedInput] = []
+    var fixed: [CellDescription.FixedSlot] = []
     var projected: [(slot: Int, row: Int)] = []
     var fed: [[(slot: Int, row: Int)]] = sources.map { _ in [] }
     var fills: [[Int]] = sources.map { _ in [] }
@@ -281,8 +281,7 @@ struct CellCompiler {
         projected.append((slot, inputRows))
         inputRows += 1
       } else if let input = term.fixed {
-        projected.append((slot, learned + fixed.count))
-        fixed.append(input)
+        fixed.append(.init(input: input, slot: slot))
       }
       for id in term.sources {
         fed[stage(of: id)].append((slot, hiddenRows))

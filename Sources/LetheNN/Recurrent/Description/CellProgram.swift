@@ -24,7 +24,6 @@ final class CellProgram: @unchecked Sendable {
         stages[number].backward = place(backward, &all)
       }
     }
-    require(all.count < 256, "a described cell has too many constants: \(all.count)")
     let memory = UnsafeMutablePointer<Float>.allocate(capacity: max(all.count, 1) * 16)
     for (index, value) in all.enumerated() { (memory + index * 16).update(repeating: value, count: 16) }
     constants = memory
@@ -32,6 +31,7 @@ final class CellProgram: @unchecked Sendable {
   }
 
   private func place(_ code: CellCode, _ constants: inout [Float]) -> lethe_code {
+    require(constants.count + code.constants.count < 256, "a described cell has too many constants")
     let own = code.shifted(by: constants.count)
     constants += code.constants
     let instructions = UnsafeMutablePointer<lethe_instruction>.allocate(

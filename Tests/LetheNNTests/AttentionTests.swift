@@ -194,6 +194,21 @@ import Testing
     #expect(y.rows(1..<2).scalars.allSatisfy { $0 == 0 })
   }
 
+  /// Each row goes on from its own end, one of length 0 from where it was.
+  @Test(arguments: prunings) func unevenCachesGoOn(_ pruning: Float?) {
+    let layer = layer(pruning), lengths = [4, 0, 2]
+    let before = layer.run(Variable(steps(x, 0..<4), timing: Timing(lengths: lengths)))
+    let after = layer.run(Variable(steps(x, 4..<9)), from: before.cache)
+    for (row, length) in lengths.enumerated() {
+      let both = steps(x, 0..<length, row: row).scalars + steps(x, 4..<9, row: row).scalars
+      let alone = layer.run(Variable(Tensor(both, shape: [1, length + 5, 4])))
+      #expect(
+        sameBits(
+          steps(alone.output.tensor, length..<length + 5), steps(after.output.tensor, 0..<5, row: row)))
+      #expect(alone.cache == after.cache.row(row))
+    }
+  }
+
   /// A reset also cuts off what the cache holds, and no gradient passes it.
   @Test func resetsCutTheCacheOff() throws {
     let layer = layer(), past = layer.run(Variable(x)).cache

@@ -18,15 +18,19 @@ LETHE_AI int stages_of(const lethe_recurrent *r, lethe_cell cell) {
 }
 LETHE_AI lethe_stage stage_of(const lethe_recurrent *r, lethe_cell cell, int n) {
   if (cell == LETHE_CELL_PROGRAM) return r->program->stage[n];
-  if (n == 1) return (lethe_stage){.source = LETHE_SOURCE_SLOT + 3, .groups = 1,
-                                   .group = {{0, 1, r->w_candidate, r->w_candidate_t}}};
-  lethe_stage s = {.source = 0, .groups = 1, .group = {{0, 1, r->w_hidden, r->w_hidden_t}}};
-  if (cell == LETHE_CELL_LSTM) s.group[0].count = 4;
+  lethe_stage s;  // what the loop reads of it, and no more
+  s.source = n == 0 ? 0 : LETHE_SOURCE_SLOT + 3;
+  s.groups = 1;
+  s.fill_count = 0;
+  s.group[0].first = 0;
+  s.group[0].count = cell == LETHE_CELL_LSTM ? 4 : 1;
+  s.group[0].w = n == 0 ? r->w_hidden : r->w_candidate;
+  s.group[0].w_t = n == 0 ? r->w_hidden_t : r->w_candidate_t;
   if (cell == LETHE_CELL_GRU_AFTER) {
     s.group[0].first = 1; s.group[0].count = 3;
     s.fill_first = 3; s.fill_count = 1; s.fill = r->b_hidden;
   }
-  if (cell == LETHE_CELL_GRU_BEFORE) { s.group[0].first = 1; s.group[0].count = 2; }
+  if (cell == LETHE_CELL_GRU_BEFORE && n == 0) { s.group[0].first = 1; s.group[0].count = 2; }
   return s;
 }
 // Whether a panel of a stage holds gates of one block of units, and not the only gate of several blocks.

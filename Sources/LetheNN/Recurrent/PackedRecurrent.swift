@@ -1,8 +1,8 @@
 import CLetheKernels
 import LetheCore
 
-/// The weights of one layer and direction as the forward kernels read them: packed once a training step, or once a
-/// stream.
+/// The weights of one layer and direction as the forward kernels read them: packed once a training step, once a stream,
+/// or once for all calls between which nothing is trained.
 ///
 /// Unchecked because of the program's memory, which nobody writes after `init`.
 final class PackedRecurrent: @unchecked Sendable {
@@ -17,14 +17,13 @@ final class PackedRecurrent: @unchecked Sendable {
   private let program: UnsafeMutablePointer<lethe_program>?
 
   var blocks: Int { (units + 15) / 16 }
-  private var fedSlots: Int { description.projections.reduce(0) { $0 + $1.rows.count } }
 
   /// - Precondition: the parts have the shapes that `CellDescription.parts` gives.
   init(_ description: CellDescription, parts: [Tensor], inputs: Int, units: Int) {
-    let expected = description.parts(inputs: inputs, units: units, biases: [])
     require(
-      parts.map(\.shape) == expected.map(\.shape) && units > 0,
-      "\(description.name): expected filled parameters of shapes \(expected.map(\.shape)), got \(parts.map(\.shape))"
+      units > 0 && description.hasShapes(parts, inputs: inputs, units: units),
+      "\(description.name): expected filled parameters of shapes "
+        + "\(description.parts(inputs: inputs, units: units, biases: []).map(\.shape)), got \(parts.map(\.shape))"
     )
     if let complaint = description.complaint(inputs: inputs, units: units) {
       stop("\(description.name): expected \(complaint.expected), got \(inputs)")
@@ -53,23 +52,25 @@ final class PackedRecurrent: @unchecked Sendable {
 
     let inputBias = description.inputBiasPart.map { parts[$0].pointer }
     let hiddenBias = description.hiddenBiasPart.map { parts[$0].pointer }
-    func biases(of slots: [Int]) -> Storage {
+    func biases(of slots: Range<Int>) -> Storage {
       let result = Storage(count: blocks * slots.count * 16)
       result.pointer.update(repeating: 0, count: result.count)
-      for (number, slot) in slots.enumerated() {
-        for (bias, row) in [
-          (inputBias, description.slotBiases[slot].input), (hiddenBias, description.slotBiases[slot].hidden),
-        ] {
-          guard let bias, let row else { continue }
-          for unit in 0..<units {
-            result.pointer[(unit / 16 * slots.count + number) * 16 + unit % 16] += bias[row * units + unit]
-          }
+      func add(_ bias: UnsafeMutablePointer<Float>?, _ row: Int?, at number: Int, of count: Int) {
+        guard let bias, let row else { return }
+        for unit in 0..<units {
+          result.pointer[(unit / 16 * count + number) * 16 + unit % 16] += bias[row * units + unit]
         }
+      }
+      for (number, slot) in slots.enumerated() {
+        add(inputBias, description.slotBiases[slot].input, at: number, of: slots.count)
+        add(hiddenBias, description.slotBiases[slot].hidden, at: number, of: slots.count)
       }
       return result
     }
-    bias = biases(of: Array(0..<description.projections.reduce(0) { $0 + $1.rows.count }))
-    fills = description.stages.map { $0.fill.isEmpty ? nil : biases(of: $0.fill) }
+    bias = biases(of: 0..<description.fedSlots)
+    fills = description.stages.map { stage in
+      stage.fill.first.map { biases(of: $0..<$0 + stage.fill.count) }
+    }
     vectors = description.vectors.isEmpty ? nil : Storage(count: description.vectors.count * blocks * 16)
     vectors?.pointer.update(repeating: 0, count: vectors?.count ?? 0)
     for number in description.vectors.indices {
@@ -157,7 +158,7 @@ final class PackedRecurrent: @unchecked Sendable {
       product.right.panel = Int64(panel)
       product.right.w_panel = inputs * 16 * panel
       product.initial = UnsafePointer(bias.pointer + group.first * 16)
-      product.initial_group = fedSlots * 16
+      product.initial_group = description.fedSlots * 16
       product.out = gates + group.first * 16
       product.out_row = description.slots * 16
       product.out_group = gatesBlock

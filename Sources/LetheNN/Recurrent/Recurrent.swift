@@ -3,7 +3,11 @@ import LetheCore
 // On the heap: a description is large, and layers are copied often.
 private final class Described: Sendable {
   let value: CellDescription
-  init(_ value: CellDescription) { self.value = value }
+  let names: [String]
+  init(_ value: CellDescription) {
+    self.value = value
+    names = value.partNames()
+  }
 }
 
 /// A stack of recurrent layers of one kind of cell, in one or both directions.
@@ -13,7 +17,7 @@ private final class Described: Sendable {
 /// *Shapes*: x [batch, time, features] → [batch, time, directions · hidden], or [batch, directions · hidden] with
 /// `outputs: .last`; directions may also be merged. Parameters of layer k are PyTorch's: `weight_ih_l{k}` [gates · hidden, width below],
 /// `weight_hh_l{k}` [gates · hidden, hidden], `bias_ih_l{k}`, `bias_hh_l{k}` [gates · hidden], each also with
-/// `_reverse`.
+/// `_reverse`. A described cell has the rows its gates ask for, one bias, and its vectors by name.
 /// *State*: nothing is kept between calls; `run` takes and gives it. No initial state is the same as zeros.
 /// *Gradient*: into inputs, weights and initial state, from outputs and final state.
 /// *Cost*: 2 · batch · time · gates · hidden · (features + hidden) forward, twice that again backward.
@@ -179,9 +183,9 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   }
 
   public mutating func visitParameters(_ visitor: inout ParameterVisitor) {
+    let names = described?.names ?? description.partNames()
     for index in weights.indices {
       let suffix = "_l\(index / directions)" + (index % directions == 1 ? "_reverse" : "")
-      let names = description.parts(inputs: 1, units: 1, biases: []).map(\.name)
       for (part, name) in names.enumerated() { visitor.visit(name + suffix, &weights[index].parts[part]) }
       for state in weights[index].initial.indices {
         visitor.visit("initial_\(description.states[state])" + suffix, &weights[index].initial[state])
@@ -192,7 +196,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
 
   public func callAsFunction(_ x: Variable) -> Variable { run(x).output }
 
-  /// The outputs as `outputs` asks for, and the final state, from an initial state (`nil`: zeros).
+  /// The outputs as `outputs` asks for, and the final state, from an initial state (`nil`: zeros, or what is learned).
   ///
   /// - Precondition: x is [batch, time, features] and the state has this layer's shapes.
   public func run(_ x: Variable, from state: RecurrentState? = nil) -> (

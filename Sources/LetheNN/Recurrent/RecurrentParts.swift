@@ -34,6 +34,24 @@ extension CellDescription {
       + vectors.map { RecurrentPart(name: $0.name, shape: [units], initializer: $0.initializer) }
   }
 
+  /// The slots that weights feed from the input: the first ones.
+  var fedSlots: Int { projections.reduce(0) { $0 + $1.rows.count } }
+
+  /// Their names and shapes alone.
+  func partNames() -> [String] { parts(inputs: 1, units: 1, biases: []).map(\.name) }
+  func hasShapes(_ parts: [Tensor], inputs: Int, units: Int) -> Bool {
+    guard parts.count == vectorPart(vectors.count) else { return false }
+    func fits(_ part: Int?, _ rows: Int, _ columns: Int? = nil) -> Bool {
+      guard let part else { return true }
+      let shape = parts[part].shape
+      return shape.first == rows * units && shape.last == columns ?? rows * units
+        && shape.count == (columns == nil ? 1 : 2)
+    }
+    return fits(inputPart, inputRows, seen(inputs)) && fits(hiddenPart, hiddenRows, units)
+      && fits(inputBiasPart, biasRows) && fits(hiddenBiasPart, biasRows)
+      && vectors.indices.allSatisfy { fits(vectorPart($0), 1) }
+  }
+
   /// Where each of them stands in that order.
   var inputPart: Int? { inputRows > 0 ? 0 : nil }
   var hiddenPart: Int? { hiddenRows > 0 ? (inputRows > 0 ? 1 : 0) : nil }

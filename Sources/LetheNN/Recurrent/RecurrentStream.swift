@@ -106,6 +106,7 @@ private final class StreamEngine: @unchecked Sendable {
   /// costs as much as a tenth of a small step.
   private let arguments: UnsafeMutablePointer<lethe_recurrent>
   private let projections: UnsafeMutablePointer<lethe_product>
+  private let panels: UnsafeMutablePointer<Int64>
   private let projectionCount: Int
   private let hasFixedInputs: Bool
   /// 1 after an odd number of steps: which arguments are next, and which state is the newest.
@@ -141,6 +142,8 @@ private final class StreamEngine: @unchecked Sendable {
     hasFixedInputs = !packed.description.fixedInputs.isEmpty
     projections = .allocate(capacity: products.count)
     projections.initialize(from: products, count: products.count)
+    panels = .allocate(capacity: products.count)
+    panels.initialize(from: products.map(\.panelCount), count: products.count)
     arguments = .allocate(capacity: 2)
     for odd in 0...1 {
       var a = lethe_recurrent()
@@ -168,6 +171,7 @@ private final class StreamEngine: @unchecked Sendable {
     firstRow.deallocate()
     turn.deallocate()
     projections.deallocate()
+    panels.deallocate()
     arguments.deallocate()
   }
 
@@ -181,7 +185,7 @@ private final class StreamEngine: @unchecked Sendable {
         units: units, rows: 0..<1)
     }
     for number in 0..<projectionCount {
-      kernels.product(projections + number, 0, 1, 0, projections[number].panelCount)
+      kernels.product(projections + number, 0, 1, 0, panels[number])
     }
     kernels.forward(own, 0, 1, 0, 1)
     turn.pointee = 1 - turn.pointee

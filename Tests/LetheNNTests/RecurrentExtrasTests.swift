@@ -96,6 +96,16 @@ import Testing
       for t in 1..<40 { for unit in 0..<64 where y[row, t, unit] == y[row, t - 1, unit] { kept += 1 } }
     }
     #expect(abs(Double(kept) / (8 * 39 * 64) - 0.25) < 0.02)
+    // A chance that is no power of two keeps as exactly.
+    let odd = filled(Recurrent(LSTMCell(64, recipe: LSTMRecipe(zoneout: .init(hidden: 0.3))), inputSize: 5))
+    let z = odd(Tape(key: RandomKey(seed: 4)).constant(x)).tensor
+    let same = (1..<40).reduce(0) { sum, t in sum + (0..<64).count { z[0, t, $0] == z[0, t - 1, $0] } }
+    #expect(abs(Double(same) / (39 * 64) - 0.3) < 0.04)
+    // Inputs that are taken as they are are no gates.
+    #expect(
+      Set(Recurrent(AUGRUCell(3), inputSize: 5).gateValues(Variable(self.x)).keys) == [
+        "reset", "update", "candidate", "recurrent",
+      ])
     // The same key draws the same, another draws others; evaluation draws nothing.
     #expect(sameBits(layer(Tape(key: RandomKey(seed: 4)).constant(x)).tensor, y))
     #expect(!sameBits(layer(Tape(key: RandomKey(seed: 5)).constant(x)).tensor, y))

@@ -30,7 +30,7 @@ public struct MGUCell: RecurrentCell {
 ///     s_t = W_f x_t + U_f h_{t−1} + b_f
 ///     h_t = σ(s_t) ⊙ h_{t−1} + (1 − σ(s_t − β)) ⊙ tanh(W_u x_t + U_u h_{t−1} + b_u)
 ///
-/// The forget bias starts from `bias`: chrono, from the longest lag expected, is what the paper advises.
+/// The forget bias starts at 1 or, with `longestLag`, from chrono initialisation, which is what the paper advises.
 /// *Source*: van der Westhuizen & Lasenby 2018, arXiv 1804.04849 (β = 1).
 public struct JANETCell: RecurrentCell {
   public static let kind = "janet"

@@ -39,8 +39,8 @@ public indirect enum Initializer: Sendable, Equatable {
   case halfLives(ClosedRange<Float>)
   /// v with exp(−softplus(v)) = √w, w uniform between the squares of the bounds: RG-LRU's ring.
   case softplusOfDecay(Range<Float>)
-  /// 5 − 12 (j / (n − 1))^0.3 with its sign changed, for j = 0 … n − 1: −(−5 + 12 (j / (n − 1))^0.3). What sLSTM's forget
-  /// bias starts from in its first block (NX-AI/xlstm, cell.py).
+  /// 5 − 12 (j / (n − 1))^0.3 for unit j of n: from 5 down to −7. What sLSTM's forget bias starts from in the first block of
+  /// a stack (NX-AI/xlstm, cell.py).
   case powerLawForget
   /// The first dimension cut into equal blocks, each with its own initialiser: the gates of a recurrent
   /// matrix.

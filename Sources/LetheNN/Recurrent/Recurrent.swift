@@ -251,7 +251,9 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
           hiddenMask: recurrentMask(x, batch: batch))
         if x.isTraining, let tape = x.tape {
           pass.noise = description.noises.map { noise in
-            tape.nextKey().dropoutMask(shape: [batch, time, units], keep: noise.rate) * noise.rate
+            // Exactly 1 or 0, whatever 1 / rate rounds to.
+            let mask = tape.nextKey().dropoutMask(shape: [batch, time, units], keep: noise.rate)
+            return Tensor(mask.scalars.map { $0 > 0 ? 1 : 0 }, shape: mask.shape)
           }
         }
         let result = pass.run(

@@ -190,7 +190,6 @@ struct CellCode: Sendable {
     case .state(let n): .init(LETHE_PLACE_STATE_IN, n)
     case .vector(let n): .init(LETHE_PLACE_VECTOR, n)
     case .mask: .init(LETHE_PLACE_MASK, 0)
-    case .nextState(let n): .init(LETHE_PLACE_STATE_OUT, n)
     case .dState(let n): .init(LETHE_PLACE_D_STATE, n)
     case .dSeen: .init(LETHE_PLACE_D_SEEN, 0)
     case .carry(let n): .init(LETHE_PLACE_CARRY, n)

@@ -270,6 +270,7 @@ struct CellCompiler {
   private func assemble(_ program: CellProgram) -> CellDescription {
     let terms = builder.terms
     var inputRows = 0, hiddenRows = 0, biasRows = 0
+    let gates = terms.indices.filter { terms[$0].fixed == nil }
     var fixed: [CellDescription.FixedSlot] = []
     var projected: [(slot: Int, row: Int)] = []
     var fed: [[(slot: Int, row: Int)]] = sources.map { _ in [] }
@@ -310,8 +311,10 @@ struct CellCompiler {
       return .init(source: source, groups: groups, fill: fill)
     }
     return CellDescription(
-      name: builder.name, gates: terms.map(\.name), states: builder.states, kernel: LETHE_CELL_PROGRAM,
-      slots: slots, gateSlots: slotOfTerm, projections: runs(projected), stages: stages, slotBiases: biases,
+      name: builder.name, gates: gates.map { terms[$0].name }, states: builder.states,
+      kernel: LETHE_CELL_PROGRAM,
+      slots: slots, gateSlots: gates.map { slotOfTerm[$0] }, projections: runs(projected), stages: stages,
+      slotBiases: biases,
       inputRows: inputRows, fixedInputs: fixed, scalars: builder.scalars, hiddenRows: hiddenRows,
       biasRows: biasRows, hasHiddenBias: false,
       vectors: builder.vectors, vectorSlots: dVectorSlot,

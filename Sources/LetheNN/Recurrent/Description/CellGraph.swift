@@ -17,7 +17,7 @@ struct CellGraph: Sendable, Equatable {
     /// 1 with a chance of its own, else 0, fresh for each unit and step; in evaluation the chance itself.
     case noise(Int)
     // Of backward arithmetic only; see lethe_place_kind.
-    case nextState(Int), dState(Int), dSeen, carry(Int), slot(Int)
+    case dState(Int), dSeen, carry(Int), slot(Int)
   }
 
   enum Unary: Hashable, Sendable {

@@ -25,6 +25,8 @@ public struct LayerRecording: Sendable {
   public internal(set) var initial: [Tensor]
   /// The parameters, in the order of files.
   package let parts: [Tensor]
+  // Their packed form, shared with the layer.
+  let cache: PackedCache
 
   /// The names of all gates, in the order of the weights' rows; candidates are among them.
   public var gates: [String] { description.equations.terms.filter { $0.fixed == nil }.map(\.name) }
@@ -85,62 +87,75 @@ extension LayerRecording {
   public func memory(row: Int = 0) -> MemoryTrace? {
     require(input.shape[0] > row && row >= 0, "memory: row \(row) of a batch of \(input.shape[0])")
     var equations = description.equations
-    guard let (state, parts) = description.memory(&equations) else { return nil }
-    let time = input.shape[1], length = timing?.lengths?[row] ?? time
-    let walk = isReversed ? Array((0..<length).reversed()) : Array(0..<length)
-    let count = length * units
-    func flat(_ tensor: Tensor) -> [Double] {
-      var numbers: [Double] = []
-      numbers.reserveCapacity(count)
-      for t in walk {
-        let start = (row * time + t) * units
-        for i in start..<start + units { numbers.append(Double(tensor.pointer[i])) }
-      }
-      return numbers
+    guard let (state, parts) = description.memory(&equations), let after = values[description.states[state]],
+      let columns = nodes([parts.keep, parts.write], equations, row: row)
+    else { return nil }
+    let walk = walk(row: row)
+    var keep = columns[0]
+    for (index, step) in walk.enumerated() where step.isNew {
+      keep[index] = Array(repeating: 0, count: units)
     }
-    // Where a sequence starts anew its state is zero before the step.
-    let resets = timing?.resets?[row]
-    let isNew = walk.map { t in
-      let boundary = isReversed ? t + 1 : t
-      return boundary < length && resets?[boundary] ?? false
+    return MemoryTrace(
+      state: description.states[state], times: walk.map(\.time), keep: keep, write: columns[1],
+      value: inSteps(flat(after, row: row, walk.map(\.time))),
+      initial: initial[state].rows(row..<row + 1).scalars.map(Double.init))
+  }
+
+  /// The times of one sequence in the order walked, and where it starts anew: there its state is zero before the step.
+  private func walk(row: Int) -> [(time: Int, isNew: Bool)] {
+    let length = timing?.lengths?[row] ?? input.shape[1]
+    return (0..<length).map { step($0, row: row) }
+  }
+
+  private func flat(_ tensor: Tensor, row: Int, _ times: [Int]) -> [Double] {
+    var numbers: [Double] = []
+    numbers.reserveCapacity(times.count * units)
+    for t in times {
+      let start = (row * input.shape[1] + t) * units
+      for i in start..<start + units { numbers.append(Double(tensor.pointer[i])) }
     }
+    return numbers
+  }
+
+  private func inSteps(_ flat: [Double]) -> [[Double]] {
+    stride(from: 0, to: flat.count, by: units).map { Array(flat[$0..<$0 + units]) }
+  }
+
+  /// The values of nodes at every step of one sequence, [node][steps][units] in the order walked; `nil` where something they
+  /// are made of was not kept.
+  func nodes(_ roots: [CellGraph.ID], _ equations: CellDescription.Equations, row: Int) -> [[[Double]]]? {
+    let walk = walk(row: row), times = walk.map(\.time), count = walk.count * units
     func before(_ state: Int) -> [Double]? {
-      guard let own = values[description.states[state]].map(flat) else { return nil }
+      guard let own = values[description.states[state]] else { return nil }
       let first = initial[state].rows(row..<row + 1).scalars.map(Double.init)
-      var all = Array((first + own).prefix(count))
-      for (step, isNew) in isNew.enumerated() where isNew {
-        for i in step * units..<(step + 1) * units { all[i] = 0 }
+      var all = Array((first + flat(own, row: row, times)).prefix(count))
+      for (index, step) in walk.enumerated() where step.isNew {
+        for i in index * units..<(index + 1) * units { all[i] = 0 }
       }
       return all
     }
     var known: [CellGraph.ID: [Double]] = [:]
     for (number, id) in equations.results.enumerated() where !equations.graph.nodes[id].children.isEmpty {
-      known[id] = values[description.states[number]].map(flat)
+      known[id] = values[description.states[number]].map { flat($0, row: row, times) }
     }
-    for term in equations.terms { if let own = values[term.name] { known[term.home] = flat(own) } }
+    for term in equations.terms {
+      if let own = values[term.name] { known[term.home] = flat(own, row: row, times) }
+    }
     var isComplete = true
-    let columns = equations.graph.columns([parts.keep, parts.write], count: count, known: known) { leaf in
+    let columns = equations.graph.columns(roots, count: count, known: known) { leaf in
       switch leaf {
       case .state(let number):
         if let own = before(number) { return own }
         isComplete = false
       case .vector(let number):
-        let own = self.parts[description.vectorPart(number)].scalars.map(Double.init)
-        return (0..<length).flatMap { _ in own }
+        let own = parts[description.vectorPart(number)].scalars.map(Double.init)
+        return (0..<walk.count).flatMap { _ in own }
       case .noise(let number): return Array(repeating: Double(description.noises[number].rate), count: count)
       case .mask: return Array(repeating: 1, count: count)
       default: isComplete = false
       }
       return Array(repeating: .nan, count: count)
     }
-    guard isComplete, let after = values[description.states[state]].map(flat) else { return nil }
-    func rows(_ flat: [Double]) -> [[Double]] {
-      (0..<length).map { Array(flat[$0 * units..<($0 + 1) * units]) }
-    }
-    var keep = rows(columns[0])
-    for (step, isNew) in isNew.enumerated() where isNew { keep[step] = Array(repeating: 0, count: units) }
-    return MemoryTrace(
-      state: description.states[state], times: walk, keep: keep, write: rows(columns[1]), value: rows(after),
-      initial: initial[state].rows(row..<row + 1).scalars.map(Double.init))
+    return isComplete ? columns.map(inSteps) : nil
   }
 }

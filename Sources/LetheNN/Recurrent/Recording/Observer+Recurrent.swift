@@ -17,7 +17,7 @@ extension Observer {
       description: pass.description,
       initial: initial.isEmpty
         ? states.map { _ in Tensor(zeros: [batch, pass.units]) } : initial.map(\.tensor),
-      parts: weights.parts.map(\.tensor))
+      parts: weights.parts.map(\.tensor), cache: weights.cache)
     defer { recordings.append(recording) }
     if changes.isEmpty && tape == nil {
       let result = pass.run(

@@ -39,7 +39,7 @@ public struct Boundaries: Sendable {
     largest = (0..<(count > 1 && !columns.isEmpty ? rounds : 0)).map { round in
       var moved = [Double](repeating: 0, count: count)
       for (number, column) in columns.enumerated() {
-        let shift = Int(UInt64(shifts[round * columns.count + number]) * UInt64(count) >> 32)
+        let shift = Int((UInt64(shifts[round * columns.count + number]) * UInt64(count)) >> 32)
         for t in 0..<count { moved[t] += column[t + shift < count ? t + shift : t + shift - count] }
       }
       return (moved.max() ?? 0) / Double(columns.count)

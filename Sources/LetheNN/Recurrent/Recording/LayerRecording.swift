@@ -73,6 +73,20 @@ public struct MemoryTrace: Sendable {
   /// The memory before the first step.
   public let initial: [Double]
 
+  /// A memory taken apart elsewhere.
+  ///
+  /// - Precondition: as many rows of each as times, all as wide as `initial`.
+  public init(
+    state: String, times: [Int], keep: [[Double]], write: [[Double]], value: [[Double]], initial: [Double]
+  ) {
+    require(
+      [keep, write, value].allSatisfy { rows in
+        rows.count == times.count && rows.allSatisfy { $0.count == initial.count }
+      }, "MemoryTrace: expected \(times.count) rows of \(initial.count) numbers each")
+    (self.state, self.times, self.keep) = (state, times, keep)
+    (self.write, self.value, self.initial) = (write, value, initial)
+  }
+
   /// The number of steps.
   public var count: Int { times.count }
   /// The width of the memory.

@@ -55,7 +55,7 @@ extension LookPage {
     let rows = known.map { memory in
       [
         memory.layer, DecimalText.grouped(memory.halfLives.count),
-        memory.horizon.map(LookWords.number) ?? "", DecimalText.grouped(memory.neverClose.count),
+        memory.horizon.map { LookWords.number($0) } ?? "", DecimalText.grouped(memory.neverClose.count),
         DecimalText.grouped(memory.neverOpen.count), DecimalText.grouped(memory.saturated.count),
         DecimalText.grouped(memory.duplicates.count),
       ]

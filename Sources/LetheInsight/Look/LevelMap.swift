@@ -47,6 +47,11 @@ struct LevelMap: Sendable {
     }
   }
 
+  /// The numbers the bytes stand for, row by row.
+  var values: [[Double]] {
+    (0..<rows).map { row in (0..<columns).map { value(cells[row * columns + $0]) } }
+  }
+
   /// What a byte stands for; NaN for 0. The script of the page does the same.
   func value(_ byte: UInt8) -> Double {
     guard byte > 0 else { return .nan }

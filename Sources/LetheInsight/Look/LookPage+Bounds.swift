@@ -145,7 +145,7 @@ extension LookPage {
               drawing(height: 220, style: "log", into: &writer) { writer in
                 for (index, line) in lines.enumerated() {
                   LookPage.line(
-                    line.values.map(LookPage.decade), on: ticks.bounds, series: index, into: &writer)
+                    line.values.map(LineChart.decade), on: ticks.bounds, series: index, into: &writer)
                 }
               }
               let marks = ticks.values.map { (ticks.fraction($0), LookWords.power(Int($0))) }
@@ -168,13 +168,8 @@ extension LookPage {
     return lines
   }
 
-  /// log₁₀ of a positive number; nothing else has a place on the axis.
-  static func decade(_ value: Double) -> Double {
-    AxisTicks.isDrawable(value) && value > 0 ? Elementary.log(value) / Elementary.log(10) : .nan
-  }
-
   private static func decades(of lines: [[Double]]) -> ClosedRange<Double> {
-    let found = AxisTicks.range(of: lines.joined().map(decade)) ?? -1...0
+    let found = AxisTicks.range(of: lines.joined().map(LineChart.decade)) ?? -1...0
     return max(found.lowerBound, found.upperBound - 30)...max(found.upperBound, found.lowerBound + 1)
   }
 

@@ -108,7 +108,9 @@ extension LookPage {
         for step in LookPage.marks(report.steps, about: 8) {
           let place = (Double(step) - 0.5) / Double(report.steps) * 100
           let style = "left:\(DecimalText.short(place, 3))%"
-          writer.element("span", ["style": style], text: DecimalText.grouped(step))
+          writer.element(
+            "span", ["class": place > 96 && report.steps > 99 ? "end" : "", "style": style],
+            text: DecimalText.grouped(step))
         }
       }
     }

@@ -31,6 +31,7 @@ extension LookPage {
     .ticks .plot{height:1.2rem;cursor:default}
     .ticks span{position:absolute;transform:translateX(-50%);font-size:.72rem;line-height:1.4;\
     color:var(--muted);white-space:nowrap}
+    .ticks .end{transform:translateX(-85%)}
     .names .plot{display:grid;grid-auto-flow:column;grid-auto-columns:minmax(0,1fr);height:auto;\
     max-height:7rem;justify-items:center;overflow:hidden}
     .names span{position:static;transform:none;writing-mode:vertical-rl;color:var(--ink);line-height:1.1}
@@ -41,6 +42,7 @@ extension LookPage {
     .band{display:none;position:absolute;left:-3px;right:-3px;top:calc(var(--at)/var(--columns)*100%);\
     height:calc(100%/var(--columns));border:2px solid var(--warn);border-radius:3px;pointer-events:none}
     .picture .gutter p{margin-bottom:.3rem}.picture .plot{align-self:end}
+    .picture canvas{height:9.5rem!important}
     .tokens{padding:1.2rem 1.4rem;font:1.12rem/1.9 var(--serif);white-space:pre-wrap;overflow-wrap:anywhere}
     .t{color:var(--ink);border-radius:3px;padding:.08em .05em;cursor:pointer}
     .tokens+.aside{margin:-.8rem 0 1.5rem;max-width:none}
@@ -75,7 +77,8 @@ extension LookPage {
     .good{border-color:var(--accent);color:var(--accent)}
     .warn{border-color:var(--warn);color:var(--warn);font-weight:600}
     .legend{display:flex;align-items:center;gap:.6rem;margin:0 0 .35rem;font-size:.85rem;color:var(--muted)}
-    .legend svg{flex:none;width:9rem;height:.75rem}
+    .legend{white-space:nowrap}
+    .legend svg{flex:0 1 9rem;min-width:3rem;height:.75rem}
     .legend b{flex:none;width:4.2rem;font-weight:400}
     .player{display:none;position:fixed;z-index:9;left:0;right:0;bottom:0;align-items:center;gap:.9rem;\
     padding:.55rem max(1.5rem,calc(50vw - 32.5rem));background:color-mix(in srgb,var(--card) 94%,transparent);\
@@ -97,7 +100,7 @@ extension LookPage {
     @media (max-width:46rem){.written em{display:none}.names.many{display:none}.stack{padding:.9rem .8rem .6rem}.lane{grid-template-columns:minmax(0,1fr)}\
     .gutter{flex-direction:row;flex-wrap:wrap;align-items:baseline;gap:.1rem .6rem;margin-bottom:.3rem}\
     .gutter .live{margin-left:auto;font-size:1.05rem}.ticks .gutter{display:none}.upright{flex-basis:100%}\
-    .upright{width:7rem;max-width:7rem}.upright svg{height:7rem}.gutter .aside{flex-basis:100%}\
+    .upright{width:7rem;max-width:7rem}.upright svg,.picture canvas{height:7rem!important}.gutter .aside{flex-basis:100%}\
     .key{display:flex;flex-wrap:wrap;gap:0 .9rem;margin:0;flex-basis:100%}\
     .tokens{font-size:1.02rem;padding:.9rem 1rem}\
     .answers li{grid-template-columns:minmax(2.5rem,6.5rem) minmax(0,1fr) 3rem;gap:.5rem}\

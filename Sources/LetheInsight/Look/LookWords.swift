@@ -284,11 +284,11 @@ extension LookWords {
       ? "At one step the forget gates close" : "At \(found.events.count) steps the forget gates close"
     let baseline =
       found.trials > 0
-      ? "in less than \(LookWords.share(found.threshold)) of \(DecimalText.grouped(found.trials)) shuffles"
+      ? "in less than \(LookWords.number(found.threshold * 100))% of \(DecimalText.grouped(found.trials)) shuffles"
       : "by chance"
     if real == 0 { return closing + "; none of them farther than shuffled steps do as well." }
     return closing
-      + "; \(real == found.events.count ? (real == 1 ? "it does" : "all do") : "\(real) of them do")"
+      + "; \(real == found.events.count ? (real == 1 ? "it does" : "all do") : "\(real) of them \(real == 1 ? "does" : "do")")"
       + " so as far as happens only \(baseline)."
   }
 

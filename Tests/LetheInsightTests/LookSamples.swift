@@ -29,7 +29,8 @@ enum LookSamples {
         var rows = [[Float]](repeating: [], count: 6)
         for unit in 0..<units {
           let noise = numbers.next() - 0.5
-          let keeps = 1 - (1 - pace[unit]) * (1 - pace[unit]) * 0.6 - closing(step) * (1 - pace[unit] / 2) * 0.8
+          let keeps =
+            1 - (1 - pace[unit]) * (1 - pace[unit]) * 0.6 - closing(step) * (1 - pace[unit] / 2) * 0.8
           let f = min(max(keeps + noise * 0.08, 0.01), 0.999)
           let i = min(max(0.15 + 0.7 * abs(drive(step) * taste[unit]) + noise * 0.1, 0.01), 0.99)
           let o = min(max(0.3 + 0.5 * pace[unit] * abs(drive(step)) + noise * 0.2, 0.01), 0.99)
@@ -99,16 +100,20 @@ enum LookSamples {
       + "and i would not say so if the cast were dull ."
     let tokens = text.split(separator: " ").map(String.init)
     var report = LookReport(
-      headline: .init(model: "reviews.lethe.safetensors", data: "reviews, test part", row: 12), steps: tokens.count)
+      headline: .init(model: "reviews.lethe.safetensors", data: "reviews, test part", row: 12),
+      steps: tokens.count)
     report.headline.answers = [
-      .init("positive", probability: 0.914), .init("mixed", probability: 0.071), .init("negative", probability: 0.015),
+      .init("positive", probability: 0.914), .init("mixed", probability: 0.071),
+      .init("negative", probability: 0.015),
     ]
     report.headline.truth = "positive"
     report.headline.facts = [
       .init("Cell", "LSTM, 2 layers of 32 units"), .init("Parameters", "14,211"), .init("Seed", "1"),
     ]
     report.input = .text(tokens: tokens, separator: " ")
-    func closing(_ step: Int) -> Double { [".", ","].contains(tokens[step]) ? (tokens[step] == "." ? 0.9 : 0.35) : 0 }
+    func closing(_ step: Int) -> Double {
+      [".", ","].contains(tokens[step]) ? (tokens[step] == "." ? 0.9 : 0.35) : 0
+    }
     func drive(_ step: Int) -> Double {
       ["not": -0.9, "bad": -0.7, "great": 0.9, "still": 0.5, "again": 0.6, "dull": -0.8][tokens[step]] ?? 0.12
     }
@@ -117,9 +122,11 @@ enum LookSamples {
     report.layers = [.init("lstm.0", signals: first.signals), .init("lstm.1", signals: second.signals)]
     report.ledger = second.ledger(layer: "lstm.1", shown: [4, 11, 19])
     let last = second.ledger(layer: "", shown: []).maps[0].shares.last ?? []
+    let parts = last.enumerated().map {
+      Double($0.element) * abs(drive($0.offset)) * (tokens[$0.offset] == "dull" ? -9 : 24)
+    }
     report.attribution = .init(
-      answer: "positive", contributions: last.enumerated().map { Double($0.element) * drive($0.offset) * 24 },
-      remainder: 0.31, total: 3.4)
+      answer: "positive", contributions: parts, remainder: 0.31, total: parts.reduce(0.31, +))
     for (name, cell) in [("lstm.0", first), ("lstm.1", second)] {
       var memory = LookReport.Memory(layer: name, halfLives: cell.halfLives())
       memory.neverClose = [3, 17]
@@ -139,18 +146,22 @@ enum LookSamples {
           gateProducts: products, plainRate: 0.8))
     }
     report.certificates = [
-      .init("forget gate", bound: 0.004...0.9991, observed: 0.01...0.999, isProved: true, remark: "for inputs within ±4"),
+      .init(
+        "forget gate", bound: 0.004...0.9991, observed: 0.01...0.999, isProved: true,
+        remark: "for inputs within ±4"),
       .init("|c| of any unit", bound: 0...6.31, observed: 0...4.87, isProved: true),
       .init("longest half-life, in steps", bound: 0...769, observed: 0...692, isProved: true),
       .init(
         "forgets a disturbance to 1 %, in steps", bound: nil, observed: 0...41, isProved: false,
-        remark: "not contracting: the closed-loop gain is 1.7, and a network that remembers need not contract"),
+        remark: "not contracting: the closed-loop gain is 1.7, and a network that remembers need not contract"
+      ),
     ]
     let closes = tokens.indices.filter { [".", ","].contains(tokens[$0]) }
     report.boundaries = .init(
       scores: tokens.indices.map { closing($0) * 0.85 + 0.04 },
       events: closes.map {
-        .init(step: $0, pValue: tokens[$0] == "." ? 0.002 : 0.21, units: [4, 11, 30], causes: ["“\(tokens[$0])”"])
+        .init(
+          step: $0, pValue: tokens[$0] == "." ? 0.002 : 0.21, units: [4, 11, 30], causes: ["“\(tokens[$0])”"])
       }, trials: 1000)
     report.notes = ["The output gate is left out of the ledger: it reads the memory and does not change it."]
     return report
@@ -170,7 +181,8 @@ enum LookSamples {
     report.headline.truth = "3"
     report.input = .image(pixels: pixels)
     let ink = pixels.map { Double($0.reduce(0, +)) / 8 }
-    let cell = Cell(steps: 8, units: 64, seed: 21, closing: { ink[$0] < 0.2 ? 0.4 : 0 }, drive: { ink[$0] * 1.4 })
+    let cell = Cell(
+      steps: 8, units: 64, seed: 21, closing: { ink[$0] < 0.2 ? 0.4 : 0 }, drive: { ink[$0] * 1.4 })
     report.layers = [.init("forgetting gate network", signals: Array(cell.signals.prefix(2)))]
     report.ledger = cell.ledger(layer: "forgetting gate network", shown: [])
     report.attribution = .init(
@@ -182,7 +194,8 @@ enum LookSamples {
   /// A long signal of two channels read by two layers.
   static func signal(steps: Int = 1000, units: Int = 128) -> LookReport {
     func jump(_ step: Int) -> Bool { step % 240 == 120 }
-    var report = LookReport(headline: .init(model: "level.lethe.safetensors", data: "a level that jumps", row: 3), steps: steps)
+    var report = LookReport(
+      headline: .init(model: "level.lethe.safetensors", data: "a level that jumps", row: 3), steps: steps)
     var numbers = Numbers(state: 5)
     var level = 0.0
     var levels: [Double] = []
@@ -197,14 +210,16 @@ enum LookSamples {
     ])
     for index in 0..<2 {
       let cell = Cell(
-        steps: steps, units: units, seed: UInt64(40 + index), closing: { jump($0) ? 0.95 : jump($0 - 1) ? 0.5 : 0 },
+        steps: steps, units: units, seed: UInt64(40 + index),
+        closing: { jump($0) ? 0.95 : jump($0 - 1) ? 0.5 : 0 },
         drive: { levels[$0] / 2 })
       report.layers.append(.init("lstm.\(index)", signals: cell.signals))
       report.memories.append(.init(layer: "lstm.\(index)", halfLives: cell.halfLives()))
       if index == 1 {
         report.ledger = cell.ledger(layer: "lstm.1", shown: steps > 600 ? [0, 1, 2, 3, 4, 5, 6, 7] : [0])
         report.attribution = .init(
-          answer: "next value", contributions: (report.ledger?.maps[0].shares.last ?? []).map { Double($0) * level },
+          answer: "next value",
+          contributions: (report.ledger?.maps[0].shares.last ?? []).map { Double($0) * level },
           remainder: 0.02, total: level + 0.02)
       }
     }
@@ -218,7 +233,8 @@ enum LookSamples {
     let jumps = (0..<steps).filter(jump)
     report.boundaries = .init(
       scores: (0..<steps).map { jump($0) ? 0.9 : 0.05 },
-      events: jumps.map { .init(step: $0, pValue: 0.001, units: [2, 7], causes: ["level, volts"]) }, trials: 1000)
+      events: jumps.map { .init(step: $0, pValue: 0.001, units: [2, 7], causes: ["level, volts"]) },
+      trials: 1000)
     return report
   }
 
@@ -243,7 +259,8 @@ enum LookSamples {
       .init("empty", signals: []),
     ]
     report.ledger = .init(
-      layer: hostile, maps: [.init(hostile, shares: [[nan], [], [1, 2, 3, 4, 5, 6, 7]]), .init("x", shares: [])],
+      layer: hostile,
+      maps: [.init(hostile, shares: [[nan], [], [1, 2, 3, 4, 5, 6, 7]]), .init("x", shares: [])],
       initial: [nan])
     report.attribution = .init(
       answer: hostile, contributions: [.nan, .infinity, -1e300, 0, 1], remainder: .nan, total: .infinity)
@@ -257,12 +274,14 @@ enum LookSamples {
       .init(layer: "none", norms: [.nan]),
     ]
     report.certificates = [
-      .init(hostile, bound: -Double.infinity...Double.infinity, observed: 0...0, isProved: true, remark: hostile),
+      .init(
+        hostile, bound: -Double.infinity...Double.infinity, observed: 0...0, isProved: true, remark: hostile),
       .init("broken", bound: 0...1, observed: 0...2, isProved: true),
       .init("point", bound: 1...1, observed: 1...1, isProved: false),
     ]
     report.boundaries = .init(
-      scores: [.nan, 3], events: [.init(step: 99, pValue: .nan), .init(step: 1, pValue: 0, causes: [hostile])], trials: 0)
+      scores: [.nan, 3],
+      events: [.init(step: 99, pValue: .nan), .init(step: 1, pValue: 0, causes: [hostile])], trials: 0)
     report.notes = [hostile]
     return report
   }

@@ -12,7 +12,8 @@ struct LevelMap: Sendable {
   let low: Double
   /// What byte 255 stands for.
   let high: Double
-  /// A byte b stands for low + (high − low) ((b − 1) / 254)ᵖ; 2 spends more bytes on small numbers.
+  /// A byte b stands for low + (high − low) qᵖ with q = (b − 1) / 254; 2 spends more bytes on small numbers.
+  /// In a diverging map, where low = −high, it stands for high sign(s) |s|ᵖ with s = 2q − 1.
   let power: Int
   /// From which value on the colour is the strongest; never above `high`.
   let top: Double
@@ -31,6 +32,7 @@ struct LevelMap: Sendable {
     self.power = power
     self.top = min(max(top ?? high, low), high)
     self.colorMap = colorMap
+    let isDiverging = colorMap == .diverging
     cells = []
     cells.reserveCapacity(rows * columns)
     for value in values.joined() {
@@ -38,15 +40,26 @@ struct LevelMap: Sendable {
         cells.append(0)
         continue
       }
-      let place = min(max((value - low) / (high - low), 0), 1)
-      cells.append(UInt8(1 + ((power == 2 ? place.squareRoot() : place) * 254).rounded()))
+      var place = isDiverging ? min(value.magnitude / high, 1) : min(max((value - low) / (high - low), 0), 1)
+      if power == 2 { place = place.squareRoot() }
+      if isDiverging { place = (value < 0 ? 1 - place : 1 + place) / 2 }
+      cells.append(UInt8(1 + (place * 254).rounded()))
     }
+  }
+
+  /// The numbers the bytes stand for, row by row.
+  var values: [[Double]] {
+    (0..<rows).map { row in (0..<columns).map { value(cells[row * columns + $0]) } }
   }
 
   /// What a byte stands for; NaN for 0. The script of the page does the same.
   func value(_ byte: UInt8) -> Double {
     guard byte > 0 else { return .nan }
     let place = Double(byte - 1) / 254
+    if colorMap == .diverging {
+      let side = 2 * place - 1
+      return high * (power == 2 ? side * side.magnitude : side)
+    }
     return low + (high - low) * (power == 2 ? place * place : place)
   }
 }
@@ -60,21 +73,25 @@ extension LevelMap {
   /// than `limit`; a column for each column of `axis`.
   init(_ signal: LookReport.Signal, order: [Int], limit: Int, axis: TimeAxis) {
     let groups = TimeAxis(steps: order.count, atMost: limit)
-    let values = (0..<groups.columns).map { row in
-      let units = groups.steps(of: row).map { order[$0] }
-      return (0..<axis.columns).map { column in
-        mean(
-          axis.steps(of: column).lazy.filter { $0 < signal.values.count }.flatMap { step in
-            units.lazy.compactMap { unit in
-              unit < signal.values[step].count ? Double(signal.values[step][unit]) : nil
-            }
-          })
+    var values = [[Double]](
+      repeating: [Double](repeating: .nan, count: axis.columns), count: groups.columns)
+    for column in 0..<axis.columns {
+      for row in 0..<groups.columns {
+        var sum = 0.0
+        var count = 0.0
+        for step in axis.steps(of: column) where step < signal.values.count {
+          for rank in groups.steps(of: row) where order[rank] < signal.values[step].count {
+            let value = Double(signal.values[step][order[rank]])
+            guard AxisTicks.isDrawable(value) else { continue }
+            sum += value
+            count += 1
+          }
+        }
+        if count > 0 { values[row][column] = sum / count }
       }
     }
     if signal.role == .value {
-      let span = AxisTicks.range(of: values.joined()) ?? 0...0
-      let size = max(span.lowerBound.magnitude, span.upperBound.magnitude)
-      self.init(values, low: -size, high: size == 0 ? 1 : size, colorMap: .diverging)
+      self.init(diverging: values)
     } else {
       self.init(values, low: 0, high: 1, colorMap: .sequential)
     }
@@ -86,25 +103,47 @@ extension LevelMap {
     var values = [[Double]](
       repeating: [Double](repeating: .nan, count: axis.columns), count: axis.columns)
     for column in 0..<axis.columns {
-      for row in 0...column {
-        let sums = axis.steps(of: column).lazy.filter { $0 < shares.count }.compactMap { step -> Double? in
-          let written = axis.steps(of: row).lazy.filter { $0 < shares[step].count }
-            .map { Double(shares[step][$0]) }.filter(AxisTicks.isDrawable)
-          return written.isEmpty ? nil : written.reduce(0, +)
+      var sums = [Double](repeating: 0, count: column + 1)
+      var counts = sums
+      for step in axis.steps(of: column) where step < shares.count {
+        for row in 0...column {
+          var sum = 0.0
+          var isKnown = false
+          for from in axis.steps(of: row) where from < shares[step].count {
+            let share = Double(shares[step][from])
+            guard AxisTicks.isDrawable(share) else { continue }
+            sum += share
+            isKnown = true
+          }
+          sums[row] += sum
+          if isKnown { counts[row] += 1 }
         }
-        values[row][column] = mean(sums)
       }
+      for row in 0...column where counts[row] > 0 { values[row][column] = sums[row] / counts[row] }
     }
     let drawable = values.joined().filter(AxisTicks.isDrawable)
-    let size = drawable.lazy.map(\.magnitude).max() ?? 1
     if drawable.contains(where: { $0 < 0 }) {
-      self.init(values, low: -size, high: size, colorMap: .diverging)
+      self.init(diverging: values)
       return
     }
+    let size = drawable.max() ?? 1
     // A long memory is thin everywhere but in its first columns; the colours serve the thin part.
-    let later = values.joined().filter { $0 > size * 1e-3 }.sorted()
-    let top = later.isEmpty ? size : later[min(later.count * 99 / 100, later.count - 1)]
+    let top = LevelMap.strong(drawable, of: size)
     self.init(values, low: 0, high: size, top: top, power: 2, colorMap: .sequential)
+  }
+
+  /// Values of either sign, the colours for the many rather than for the largest.
+  init(diverging values: [[Double]]) {
+    let sizes = values.joined().filter(AxisTicks.isDrawable).map(\.magnitude)
+    let size = max(sizes.max() ?? 0, 1e-300)
+    self.init(
+      values, low: -size, high: size, top: LevelMap.strong(sizes, of: size), power: 2, colorMap: .diverging)
+  }
+
+  /// What all but one in a hundred of the sizes that are not tiny stay below.
+  private static func strong(_ sizes: [Double], of largest: Double) -> Double {
+    let known = sizes.filter { $0 > largest * 1e-3 }.sorted()
+    return known.isEmpty ? largest : known[min(known.count * 99 / 100, known.count - 1)]
   }
 
   /// The map as the script reads it.

@@ -45,32 +45,36 @@ extension LookPage {
   var memorySection: HTMLPage.Section? {
     let known = report.memories.filter { !$0.halfLives.isEmpty }
     guard !known.isEmpty else { return nil }
-    var blocks: [HTMLPage.Block] = []
-    for memory in known {
-      if known.count > 1 { blocks.append(.heading(memory.layer)) }
-      blocks.append(.paragraph([.text(words.memory(memory))]))
-      var tiles: [HTMLPage.Tile] = []
-      if let horizon = memory.horizon {
-        tiles.append(.init("Memory horizon", LookWords.number(horizon), note: "steps, " + memory.layer))
-      }
-      tiles += [
-        .init("Never close", DecimalText.grouped(memory.neverClose.count), note: "units that keep all"),
-        .init("Never open", DecimalText.grouped(memory.neverOpen.count), note: "units that drop all"),
-        .init("Saturated", DecimalText.grouped(memory.saturated.count), note: "at an end nearly always"),
+    var blocks: [HTMLPage.Block] = known.map { .paragraph([.text(words.memory($0))]) }
+    let figures = known.map { memory in
+      HTMLPage.Figure(
+        "\(memory.layer).", caption: "Units by half-life in steps, ln ½ / ln f. " + LookPage.basis(memory),
+        drawing: LookPage.halfLives(memory).svg(width: 440, height: 250, placement: .page))
+    }
+    blocks.append(.figures(figures))
+    let rows = known.map { memory in
+      [
+        memory.layer, DecimalText.grouped(memory.halfLives.count),
+        memory.horizon.map { LookWords.number($0) } ?? "", DecimalText.grouped(memory.neverClose.count),
+        DecimalText.grouped(memory.neverOpen.count), DecimalText.grouped(memory.saturated.count),
+        DecimalText.grouped(memory.duplicates.count),
       ]
-      blocks.append(.tiles(tiles))
-      let chart = LookPage.halfLives(memory)
-      blocks.append(
-        .figures([
-          .init(
-            "Half-lives.", caption: "Units by half-life in steps, ln ½ / ln f. " + LookPage.basis(memory),
-            drawing: chart.svg(width: 440, height: 250, placement: .page))
-        ]))
-      let rows = LookPage.special(memory)
-      if !rows.isEmpty {
-        let table = HTMLPage.Table(caption: "Units by number", header: ["Which", "Units"], rows: rows)
-        blocks.append(.details("Which units these are", [.table(table)]))
-      }
+    }
+    blocks.append(
+      .table(
+        HTMLPage.Table(
+          caption:
+            "Horizon in steps; units whose gate never closes, never opens, stands at an end of its range; "
+            + "groups of units that do the same",
+          header: ["Layer", "Units", "Horizon", "Never close", "Never open", "Saturated", "Alike"],
+          rows: rows,
+          numeric: Set(1...6))))
+    let special = known.flatMap { memory in
+      LookPage.special(memory).map { [known.count > 1 ? "\(memory.layer), \($0[0])" : $0[0], $0[1]] }
+    }
+    if !special.isEmpty {
+      let table = HTMLPage.Table(caption: "Units by number", header: ["Which", "Units"], rows: special)
+      blocks.append(.details("Which units these are", [.table(table)]))
     }
     return HTMLPage.Section("How long it remembers", short: "Half-lives", blocks: blocks)
   }
@@ -116,7 +120,7 @@ extension LookPage {
     let flows = report.gradients.filter { AxisTicks.range(of: $0.norms) != nil }
     guard !flows.isEmpty, report.steps > 0 else { return nil }
     var blocks: [HTMLPage.Block] = flows.map { .paragraph([.text(words.gradient($0))]) }
-    let numbers = flows.map { add(line: $0.norms, name: "gradient, " + $0.layer) }
+    let numbers = flows.map { add(line: axis.means($0.norms), name: "gradient, " + $0.layer) }
     blocks.append(
       LookPage.stack { writer in
         for (flow, number) in zip(flows, numbers) {
@@ -141,7 +145,7 @@ extension LookPage {
               drawing(height: 220, style: "log", into: &writer) { writer in
                 for (index, line) in lines.enumerated() {
                   LookPage.line(
-                    line.values.map(LookPage.decade), on: ticks.bounds, series: index, into: &writer)
+                    line.values.map(LineChart.decade), on: ticks.bounds, series: index, into: &writer)
                 }
               }
               let marks = ticks.values.map { (ticks.fraction($0), LookWords.power(Int($0))) }
@@ -164,13 +168,8 @@ extension LookPage {
     return lines
   }
 
-  /// log₁₀ of a positive number; nothing else has a place on the axis.
-  static func decade(_ value: Double) -> Double {
-    AxisTicks.isDrawable(value) && value > 0 ? Elementary.log(value) / Elementary.log(10) : .nan
-  }
-
   private static func decades(of lines: [[Double]]) -> ClosedRange<Double> {
-    let found = AxisTicks.range(of: lines.joined().map(decade)) ?? -1...0
+    let found = AxisTicks.range(of: lines.joined().map(LineChart.decade)) ?? -1...0
     return max(found.lowerBound, found.upperBound - 30)...max(found.upperBound, found.lowerBound + 1)
   }
 
@@ -222,7 +221,7 @@ extension LookPage {
     let isBroken = certificate.isProved && !LookWords.holds(certificate)
     writer.element("tr") { writer in
       writer.element("th", ["scope": "row"], text: certificate.what)
-      writer.element("td", text: LookWords.interval(certificate.bound))
+      writer.element("td", text: LookWords.interval(certificate.bound, isBound: true))
       writer.element("td", text: LookWords.interval(certificate.observed))
       writer.element("td") { writer in
         guard let bar = LookPage.bullet(certificate) else { return }
@@ -254,7 +253,7 @@ extension LookPage {
   mutating func boundarySection() -> HTMLPage.Section? {
     guard let found = report.boundaries, report.steps > 0 else { return nil }
     let events = found.events.filter { (0..<report.steps).contains($0.step) }
-    let line = add(line: found.scores, name: "closing", isSpoken: true)
+    let line = add(line: axis.means(found.scores), name: "closing", isSpoken: true)
     let values = axis.means(found.scores)
     var blocks: [HTMLPage.Block] = [.paragraph([.text(words.boundaries(found))])]
     blocks.append(

@@ -7,8 +7,8 @@ extension LookPage {
     case .text(let tokens, let separator):
       blocks.append(.markup(flow(tokens, separator)))
     case .image(let pixels):
-      guard !pixels.isEmpty else { return nil }
       let wide = pixels.map(\.count).max() ?? 0
+      guard wide > 0 else { return nil }
       // Time runs to the right here, so the picture lies on its side: a column for each of its rows.
       let turned = (0..<wide).map { x in
         pixels.map { x < $0.count ? Double($0[x]) : .nan }
@@ -31,7 +31,7 @@ extension LookPage {
         })
     case .series(let channels):
       let numbers = channels.map { channel in
-        add(line: channel.values.map(Double.init), name: channel.name)
+        add(line: axis.means(channel.values.map(Double.init)), name: channel.name)
       }
       blocks.append(
         LookPage.stack { writer in
@@ -42,7 +42,7 @@ extension LookPage {
               channel.name, line: numbers[index], label: "\(channel.name) over time", into: &writer
             ) { writer in
               drawing(height: 72, into: &writer) {
-                LookPage.line(values, on: ticks.bounds, series: index, into: &$0)
+                LookPage.line(values, on: ticks.bounds, into: &$0)
               }
               LookPage.levels(zip(ticks.values, ticks.labels).map { (ticks.fraction($0), $1) }, into: &writer)
             }
@@ -86,7 +86,9 @@ extension LookPage {
   }
 
   mutating func gateSection() -> HTMLPage.Section? {
-    let layers = report.layers.filter { !$0.signals.isEmpty }
+    var layers = report.layers
+    for index in layers.indices { layers[index].signals.removeAll { GateMemory(keep: $0.values).units == 0 } }
+    layers.removeAll { $0.signals.isEmpty }
     guard !layers.isEmpty, report.steps > 0 else { return nil }
     var blocks: [HTMLPage.Block] = [.markup(LookPage.legend)]
     for (index, layer) in layers.enumerated() {
@@ -114,29 +116,33 @@ extension LookPage {
       }
       let means = LookWords.meanByStep(signal)
       let number = add(map, label: signal.name, groups: names)
-      return (map, number, add(line: means, name: signal.name, isSpoken: isSpoken), means)
+      return (map, number, add(line: axis.means(means), name: signal.name, isSpoken: isSpoken), means)
     }
     let units = LookWords.count(order.count, "unit")
     let joined = order.count > mostRows ? ", neighbours averaged" : ""
     return LookPage.stack { writer in
       for (signal, panel) in zip(layer.signals, panels) {
         let means = axis.means(panel.means)
-        let low = signal.role == .value ? panel.map.low : 0
-        let high = signal.role == .value ? panel.map.high : 1
+        let high = signal.role == .value ? AxisTicks.range(of: means)?.upperBound ?? 1 : 1
         row(
-          signal.name, note: signal.role == .memory ? "keeps" : "", line: panel.line, style: "gate",
+          signal.name, note: signal.role == .memory ? "keeps" : signal.role == .value ? "size" : "",
+          line: panel.line, style: "gate",
           label: "\(signal.name) of \(units) over time, mean \(LookWords.number(mean(panel.means)))",
           map: panel.number, into: &writer
         ) { writer in
           LookPage.canvas(rows: panel.map.rows, into: &writer)
           drawing(height: 34, style: "mean", into: &writer) {
-            LookPage.line(means, on: low...max(high, low + 1e-12), into: &$0)
+            LookPage.line(means, on: 0...max(high * 1.05, 1e-12), into: &$0)
           }
         }
       }
       ticks(into: &writer)
       writer.element("p", ["class": "aside"]) { writer in
-        writer.words("Rows: \(units), sorted by the mean of \(key.name)\(joined). Line: their mean")
+        writer.words(
+          """
+          Rows: \(units), sorted by the mean of \(key.name)\(joined). Line and number: their mean, \
+          of values their mean size
+          """)
         if axis.joinsSteps {
           writer.words(". \(DecimalText.grouped(report.steps)) steps in \(axis.columns) columns, averaged")
         }
@@ -167,15 +173,14 @@ extension LookPage {
       }
     }
     var writer = MarkupWriter()
-    writer.element("p", ["class": "legend"]) { writer in
-      writer.words("gates: 0, closed ")
-      writer.raw(bar(.sequential))
-      writer.words(" 1, open")
-    }
-    writer.element("p", ["class": "legend"]) { writer in
-      writer.words("values: negative ")
-      writer.raw(bar(.diverging))
-      writer.words(" positive")
+    for (low, map, high) in [
+      ("0, closed", ColorMap.sequential, "1, open"), ("negative", .diverging, "positive"),
+    ] {
+      writer.element("p", ["class": "legend"]) { writer in
+        writer.element("b", text: low)
+        writer.raw(bar(map))
+        writer.words(high)
+      }
     }
     return writer.text
   }
@@ -192,7 +197,7 @@ extension LookPage {
       add(LevelMap(ledger: $0.shares, axis: coarse), label: "ledger of " + $0.name)
     }
     let contributions = report.attribution.map {
-      add(line: $0.contributions, name: "adds to the answer", isSpoken: true)
+      add(line: axis.sums($0.contributions), name: "adds to the answer", isSpoken: true)
     }
     blocks.append(
       LookPage.stack { writer in
@@ -200,7 +205,7 @@ extension LookPage {
           writeLedger(ledger, numbers, coarse, into: &writer)
         }
         if let attribution = report.attribution {
-          let values = axis.means(attribution.contributions)
+          let values = axis.sums(attribution.contributions)
           let range = AxisTicks.range(of: values + [0]) ?? 0...1
           let ticks = AxisTicks(covering: range, about: 3)
           row(
@@ -252,10 +257,11 @@ extension LookPage {
         LookPage.canvas(rows: coarse.columns, height: coarse.columns < 12 ? 224 : 320, into: &writer)
         for step in LookPage.marks(report.steps, about: 6).dropFirst() where step * 50 < report.steps * 47 {
           let top = DecimalText.short((Double(step) - 0.5) / Double(report.steps) * 100)
-          writer.element(
-            "span", ["class": "written", "style": "top:\(top)%", "aria-hidden": "true"],
-            text: (step == LookPage.marks(report.steps, about: 6)[1] ? "written at " : "")
-              + DecimalText.grouped(step))
+          writer.element("span", ["class": "written", "style": "top:\(top)%", "aria-hidden": "true"]) {
+            writer in
+            if step == LookPage.marks(report.steps, about: 6)[1] { writer.element("em", text: "written at ") }
+            writer.words(DecimalText.grouped(step))
+          }
         }
       })
     row(

@@ -26,18 +26,17 @@ struct LookPage {
 
   /// Adds a map and returns its number.
   mutating func add(_ map: LevelMap, label: String, groups: [String] = []) -> Int {
-    maps.append(map.json(label: label, groups: groups))
+    maps.append(map.json(label: LookWords.shown(label, atMost: 40), groups: groups))
     return maps.count - 1
   }
 
-  /// Adds values over steps that are read out at the cursor, and returns their number; `isSpoken` ones are also
+  /// Adds a value for each column that is read out at the cursor, and returns their number; `isSpoken` ones are also
   /// in the line at the foot of the page.
-  mutating func add(line values: [Double], name: String, isSpoken: Bool = false, isShare: Bool = false) -> Int
-  {
+  mutating func add(line columns: [Double], name: String, isSpoken: Bool = false) -> Int {
     lines.append(
       .object([
-        "name": .string(name), "spoken": .number(isSpoken ? 1 : 0), "share": .number(isShare ? 1 : 0),
-        "values": .numbers(axis.means(values)),
+        "name": .string(LookWords.shown(name, atMost: 40)), "spoken": .number(isSpoken ? 1 : 0),
+        "values": .numbers(columns),
       ]))
     return lines.count - 1
   }
@@ -92,13 +91,26 @@ extension LookPage {
   /// The numbers of the steps, at round places.
   func ticks(into writer: inout MarkupWriter) {
     guard report.steps > 0 else { return }
+    if case .text(let tokens, _) = report.input, report.steps <= 60 {
+      let style = report.steps > 24 ? "lane ticks names many" : "lane ticks names"
+      writer.element("div", ["class": style, "aria-hidden": "true"]) { writer in
+        writer.element("div", ["class": "gutter"]) { _ in }
+        writer.element("div", ["class": "plot"]) { writer in
+          for token in tokens.prefix(report.steps) {
+            writer.element("span", text: LookWords.shown(token, atMost: 14))
+          }
+        }
+      }
+    }
     writer.element("div", ["class": "lane ticks", "aria-hidden": "true"]) { writer in
       writer.element("div", ["class": "gutter"]) { $0.element("p", text: "step") }
       writer.element("div", ["class": "plot"]) { writer in
         for step in LookPage.marks(report.steps, about: 8) {
           let place = (Double(step) - 0.5) / Double(report.steps) * 100
           let style = "left:\(DecimalText.short(place, 3))%"
-          writer.element("span", ["style": style], text: DecimalText.grouped(step))
+          writer.element(
+            "span", ["class": place > 96 && report.steps > 99 ? "end" : "", "style": style],
+            text: DecimalText.grouped(step))
         }
       }
     }
@@ -179,9 +191,8 @@ extension LookPage {
   /// Lines across a drawing with their values beside them.
   static func levels(_ marks: [(place: Double, label: String)], into writer: inout MarkupWriter) {
     for mark in marks where (0...1).contains(mark.place) {
-      writer.element(
-        "span", ["class": "level", "style": "top:\(DecimalText.short(100 - 100 * mark.place))%"],
-        text: mark.label)
+      let style = "top:\(DecimalText.short(100 - 100 * mark.place))%"
+      writer.element("span", ["class": "level", "style": style]) { $0.element("b", text: mark.label) }
     }
   }
 

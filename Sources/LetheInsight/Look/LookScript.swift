@@ -25,7 +25,12 @@ extension LookPage {
         : x.toFixed(3)).replace("-", "−");
     };
     const percent = x => x === null ? "n/a" : (100 * x).toFixed(0.1 > x ? 1 : 0) + "%";
-    const value = (map, byte) => byte ? map.low + (map.high - map.low) * ((byte - 1) / 254) ** map.power : null;
+    const value = (map, byte) => {
+      if (!byte) return null;
+      const place = (byte - 1) / 254, side = 2 * place - 1;
+      return map.colors === "diverging" ? map.high * Math.sign(side) * Math.abs(side) ** map.power
+        : map.low + (map.high - map.low) * place ** map.power;
+    };
     const columnOf = step => clamp(Math.floor((step * data.columns - 1) / data.steps), 0, last);
 
     // Painting.
@@ -35,7 +40,8 @@ extension LookPage {
       const palette = data.palettes.find(one => one.name === map.colors)[isDark ? "dark" : "light"];
       const colors = Uint32Array.from({length: 256}, (_, byte) => {
         if (!byte) return 0;
-        const place = clamp((value(map, byte) - map.low) / (map.top - map.low || 1), 0, 1) ** (1 / map.power);
+        const known = value(map, byte), place = map.colors === "diverging" ? clamp(0.5 + known / map.top / 2, 0, 1)
+          : clamp((known - map.low) / (map.top - map.low || 1), 0, 1) ** (1 / map.power);
         const hex = palette[Math.round(place * (palette.length - 1))];
         const parts = [1, 3, 5].map(from => parseInt(hex.slice(from, from + 2), 16));
         return new Uint32Array(new Uint8Array([...parts, 255]).buffer)[0];

@@ -16,11 +16,12 @@ extension LookPage {
     .over{display:block;width:100%;overflow:hidden}
     .mean{margin-top:2px;border-bottom:1px solid var(--rule)}
     .line{vector-effect:non-scaling-stroke;stroke-width:1.6px;stroke-linejoin:round}
-    .level{position:absolute;left:0;right:0;height:0;border-top:1px solid var(--rule);font-size:.7rem;\
-    line-height:1;color:var(--muted);pointer-events:none}
+    .level{position:absolute;left:0;right:0;height:0;border-top:1px solid var(--rule);pointer-events:none}
+    .level b{position:absolute;top:-.36rem;left:0;padding-right:.35rem;background:var(--card);color:var(--muted);\
+    font:400 .7rem/1 var(--sans)}
     .plot .over{position:relative;z-index:1}
-    .plot .over~.level{z-index:0}
-    .level{padding-top:.15rem}
+    main p{text-wrap:pretty}
+    h1{overflow-wrap:anywhere}
     .now{display:none;position:absolute;z-index:2;top:0;bottom:0;left:calc(var(--at)/var(--columns)*100%);\
     width:max(2px,calc(100%/var(--columns)));pointer-events:none;border:solid var(--ink);border-width:0 1px;\
     background:color-mix(in srgb,var(--ink) 7%,transparent)}
@@ -30,20 +31,26 @@ extension LookPage {
     .ticks .plot{height:1.2rem;cursor:default}
     .ticks span{position:absolute;transform:translateX(-50%);font-size:.72rem;line-height:1.4;\
     color:var(--muted);white-space:nowrap}
+    .ticks .end{transform:translateX(-85%)}
+    .names .plot{display:grid;grid-auto-flow:column;grid-auto-columns:minmax(0,1fr);height:auto;\
+    max-height:7rem;justify-items:center;overflow:hidden}
+    .names span{position:static;transform:none;writing-mode:vertical-rl;color:var(--ink);line-height:1.1}
     .aside{font-size:.82rem;color:var(--muted)}
     .stack>.aside{margin:.5rem 0 .2rem}
     .upright{position:relative;width:9.5rem;max-width:100%;cursor:crosshair}
     .upright svg{display:block;width:100%;height:9.5rem}
     .band{display:none;position:absolute;left:-3px;right:-3px;top:calc(var(--at)/var(--columns)*100%);\
     height:calc(100%/var(--columns));border:2px solid var(--warn);border-radius:3px;pointer-events:none}
-    .picture .gutter p{margin-bottom:.3rem}
+    .picture .gutter p{margin-bottom:.3rem}.picture .plot{align-self:end}
+    .picture canvas{height:9.5rem!important}
     .tokens{padding:1.2rem 1.4rem;font:1.12rem/1.9 var(--serif);white-space:pre-wrap;overflow-wrap:anywhere}
-    .t{border-radius:3px;padding:.08em .05em;cursor:pointer}
+    .t{color:var(--ink);border-radius:3px;padding:.08em .05em;cursor:pointer}
     .tokens+.aside{margin:-.8rem 0 1.5rem;max-width:none}
     \(shades)
     .t.here{outline:2px solid var(--ink);outline-offset:1px}
     .written{position:absolute;left:.4rem;transform:translateY(-50%);font-size:.7rem;line-height:1;\
     color:var(--muted);pointer-events:none}
+    .written em{font-style:normal}
     .profile .plot{border-bottom:1px solid var(--rule)}
     .profile .now{display:none}
     .key{list-style:none;margin:.4rem 0 0;padding:0;font-size:.8rem}
@@ -69,7 +76,10 @@ extension LookPage {
     color:var(--muted)}
     .good{border-color:var(--accent);color:var(--accent)}
     .warn{border-color:var(--warn);color:var(--warn);font-weight:600}
-    .legend+.legend{margin-top:-.6rem}
+    .legend{display:flex;align-items:center;gap:.6rem;margin:0 0 .35rem;font-size:.85rem;color:var(--muted)}
+    .legend{white-space:nowrap}
+    .legend svg{flex:0 1 9rem;min-width:3rem;height:.75rem}
+    .legend b{flex:none;width:4.2rem;font-weight:400}
     .player{display:none;position:fixed;z-index:9;left:0;right:0;bottom:0;align-items:center;gap:.9rem;\
     padding:.55rem max(1.5rem,calc(50vw - 32.5rem));background:color-mix(in srgb,var(--card) 94%,transparent);\
     border-top:1px solid var(--rule);backdrop-filter:blur(6px)}
@@ -87,10 +97,10 @@ extension LookPage {
     pointer-events:none;overflow-wrap:anywhere}
     #tip[hidden]{display:none}
     .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
-    @media (max-width:46rem){.stack{padding:.9rem .8rem .6rem}.lane{grid-template-columns:minmax(0,1fr)}\
+    @media (max-width:46rem){.written em{display:none}.names.many{display:none}.stack{padding:.9rem .8rem .6rem}.lane{grid-template-columns:minmax(0,1fr)}\
     .gutter{flex-direction:row;flex-wrap:wrap;align-items:baseline;gap:.1rem .6rem;margin-bottom:.3rem}\
     .gutter .live{margin-left:auto;font-size:1.05rem}.ticks .gutter{display:none}.upright{flex-basis:100%}\
-    .upright{width:7rem;max-width:7rem}.upright svg{height:7rem}.gutter .aside{flex-basis:100%}\
+    .upright{width:7rem;max-width:7rem}.upright svg,.picture canvas{height:7rem!important}.gutter .aside{flex-basis:100%}\
     .key{display:flex;flex-wrap:wrap;gap:0 .9rem;margin:0;flex-basis:100%}\
     .tokens{font-size:1.02rem;padding:.9rem 1rem}\
     .answers li{grid-template-columns:minmax(2.5rem,6.5rem) minmax(0,1fr) 3rem;gap:.5rem}\

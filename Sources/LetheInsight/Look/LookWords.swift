@@ -47,23 +47,33 @@ struct LookWords: Sendable {
     }
   }
 
-  /// A number as a person writes it: about three digits, powers of ten where they are needed.
-  static func number(_ value: Double) -> String {
+  /// A number as a person writes it: about three digits, more just below one, powers of ten where they are
+  /// needed. Bounds round outward: `rule` is then `.up` or `.down`.
+  static func number(_ value: Double, _ rule: FloatingPointRoundingRule = .toNearestOrAwayFromZero) -> String
+  {
     if value == .infinity { return "∞" }
     if value == -.infinity { return "−∞" }
     guard value.isFinite else { return DecimalText.missing }
     let size = value.magnitude
     let sign = value < 0 ? "−" : ""
+    func cut(_ size: Double, _ decimals: Int) -> String {
+      let scale = Elementary.pow(10, decimals)
+      return DecimalText.short(((value < 0 ? -size : size) * scale).rounded(rule).magnitude / scale, decimals)
+    }
     switch size {
     case 0: return "0"
-    case 1e-3..<0.1: return sign + DecimalText.short(size, 4)
-    case 0.1..<10: return sign + DecimalText.short(size, 2)
-    case 10..<100: return sign + DecimalText.short(size, 1)
-    case 100..<1e6: return sign + DecimalText.grouped(Int(size.rounded()))
+    case 1e-3..<0.1: return sign + cut(size, 4)
+    case 0.1..<0.99: return sign + cut(size, 3)
+    case 0.99..<1: return sign + (size < 0.9999 ? cut(size, 4) : cut(size, 8))
+    case 1..<10: return sign + cut(size, 2)
+    case 10..<100: return sign + cut(size, 1)
+    case 100..<1e6:
+      let whole = (value < 0 ? -size : size).rounded(rule).magnitude
+      return sign + DecimalText.grouped(Int(whole))
     default:
       let exponent = Int((Elementary.log(size) / Elementary.log(10)).rounded(.down))
-      let mantissa = size < 1e-290 ? 1 : size / Elementary.pow(10, exponent)
-      return sign + (mantissa < 1.05 ? "" : DecimalText.short(mantissa, 1) + " × ") + power(exponent)
+      let mantissa = size < 1e-290 ? "1" : cut(size / Elementary.pow(10, exponent), 1)
+      return sign + (mantissa == "1" ? "" : mantissa + " × ") + power(exponent)
     }
   }
 
@@ -180,10 +190,10 @@ extension LookWords {
     guard !known.isEmpty else { return "No half-life could be measured." }
     let median = known[(known.count - 1) / 2]
     let long = known.count { $0 >= Double(max(report.steps, 1)) }
+    let units = LookWords.count(known.count, "unit") + " of \(LookWords.shown(memory.layer, atMost: 40))"
     var words =
-      "Half of the \(LookWords.count(known.count, "unit")) \(known.count == 1 ? "forgets" : "forget") half of "
-      + "what they hold within \(LookWords.number(median)) steps"
-    if median == .infinity { words = "Most of the \(LookWords.count(known.count, "unit")) never forget" }
+      "Half of the \(units) lose half of what they hold within \(LookWords.number(median)) steps"
+    if median == .infinity { words = "Most of the \(units) never forget" }
     if long > 0, median.isFinite {
       words += "; \(LookWords.number(Double(long))) would hold it longer than the whole row"
     }
@@ -198,19 +208,25 @@ extension LookWords {
     }
     // The ways a gradient is lost or grows are read backward from the end, as it travels.
     let relative = norms.map { $0 / norms[last] }
+    let name = "In \(LookWords.shown(flow.layer, atMost: 40)), "
     if let lost = relative.indices.last(where: { relative[$0] < LookWords.vanished }) {
-      return "Vanishes: of the gradient at the end less than a millionth reaches \(step(lost)), "
-        + "\(LookWords.count(last - lost, "step")) back, in \(flow.layer)."
+      return name + "the gradient vanishes: less than a millionth of what it is at the end reaches "
+        + "\(step(lost)), \(LookWords.count(last - lost, "step")) back."
     }
     if let grown = relative.indices.last(where: { relative[$0] > LookWords.exploded }) {
-      return "Explodes: at \(step(grown)), \(LookWords.count(last - grown, "step")) back, the gradient of "
-        + "\(flow.layer) is over a thousand times that at the end."
+      return name
+        + "the gradient explodes: at \(step(grown)), \(LookWords.count(last - grown, "step")) back, "
+        + "it is over a thousand times what it is at the end."
     }
     guard let first = relative.first(where: AxisTicks.isDrawable) else { return "" }
-    var words = "Of the gradient at the end \(LookWords.number(first)) times its size reaches the first step"
-    if let rate = flow.plainRate {
+    func part(_ value: Double) -> String {
+      (1e-5..<1).contains(value)
+        ? LookWords.number(value * 100) + "%" : LookWords.number(value) + " times as much"
+    }
+    var words = name + "\(part(first)) of the gradient at the end reaches the first step"
+    if let rate = flow.plainRate, rate.isFinite {
       let plain = LookWords.plain(rate, steps: norms.count)[0]
-      words += "; a plain network with r = \(LookWords.number(rate)) would pass \(LookWords.number(plain))"
+      words += "; through a plain network with r = \(LookWords.number(rate)) it would be \(part(plain))"
     }
     return words + "."
   }
@@ -245,16 +261,17 @@ extension LookWords {
     return bound.lowerBound <= seen.lowerBound && seen.upperBound <= bound.upperBound
   }
 
-  /// An interval as an equation's right side.
-  static func interval(_ range: ClosedRange<Double>?) -> String {
+  /// An interval as words; a bound is rounded outward.
+  static func interval(_ range: ClosedRange<Double>?, isBound: Bool = false) -> String {
     guard let range else { return "" }
+    let low = number(range.lowerBound, isBound ? .down : .toNearestOrAwayFromZero)
+    let high = number(range.upperBound, isBound ? .up : .toNearestOrAwayFromZero)
     switch (range.lowerBound.isFinite, range.upperBound.isFinite) {
     case (false, false): return "any"
-    case (false, true): return "≤ " + number(range.upperBound)
-    case (true, false): return "≥ " + number(range.lowerBound)
+    case (false, true): return "≤ " + high
+    case (true, false): return "≥ " + low
     case (true, true):
-      return range.lowerBound == range.upperBound
-        ? number(range.lowerBound) : number(range.lowerBound) + " to " + number(range.upperBound)
+      return low == high ? low : low + " to " + high
     }
   }
 
@@ -267,17 +284,19 @@ extension LookWords {
       ? "At one step the forget gates close" : "At \(found.events.count) steps the forget gates close"
     let baseline =
       found.trials > 0
-      ? "in less than \(LookWords.share(found.threshold)) of \(DecimalText.grouped(found.trials)) shuffles"
+      ? "in less than \(LookWords.number(found.threshold * 100))% of \(DecimalText.grouped(found.trials)) shuffles"
       : "by chance"
     if real == 0 { return closing + "; none of them farther than shuffled steps do as well." }
     return closing
-      + "; \(real == found.events.count ? (real == 1 ? "it does" : "all do") : "\(real) of them do")"
+      + "; \(real == found.events.count ? (real == 1 ? "it does" : "all do") : "\(real) of them \(real == 1 ? "does" : "do")")"
       + " so as far as happens only \(baseline)."
   }
 
-  /// The mean over the units at each step; NaN for a step without a number.
+  /// The mean over the units at each step, of values the mean of their sizes; NaN for a step without a number.
   static func meanByStep(_ signal: LookReport.Signal) -> [Double] {
-    signal.values.map { mean($0.lazy.map(Double.init)) }
+    signal.values.map { row in
+      mean(row.lazy.map { signal.role == .value ? Double($0.magnitude) : Double($0) })
+    }
   }
 
   /// The steps with contributions, the strongest first.

@@ -30,6 +30,15 @@ package struct TimeAxis: Sendable, Equatable {
       mean(steps(of: column).lazy.compactMap { $0 < values.count ? values[offset: $0] : nil })
     }
   }
+
+  /// The sum of the drawable `values` of each column; NaN where there is none.
+  package func sums(_ values: [Double]) -> [Double] {
+    (0..<columns).map { column in
+      let known = steps(of: column).lazy.filter { $0 < values.count }.map { values[$0] }
+        .filter(AxisTicks.isDrawable)
+      return known.isEmpty ? .nan : known.reduce(0, +)
+    }
+  }
 }
 
 /// The mean of the numbers that a chart can draw; NaN without any.

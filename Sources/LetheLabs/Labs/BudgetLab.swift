@@ -117,26 +117,33 @@ struct BudgetLab: Lab {
     }
     let trained = learner.network
     guard let memory = trained.layers[0] as? LSTM else { stop("budget: the memory is no LSTM") }
+    let most = extremes(memory, test.inputs)
     return Run(
       trainError: 1 - trained.measured(on: train, loss).accuracy,
-      testError: 1 - trained.measured(on: test, loss).accuracy, mostSum: sum(memory, test.inputs),
-      mostCell: cell(memory, test.inputs))
+      testError: 1 - trained.measured(on: test, loss).accuracy, mostSum: most.sum, mostCell: most.cell)
   }
 
-  /// The largest f + i.
-  private func sum(_ memory: LSTM, _ x: Tensor) -> Double {
-    let gates = memory.gateValues(Variable(x))
-    guard let f = gates["forget"]?.scalars, let i = gates["input"]?.scalars else { return .nan }
-    return zip(f, i).map { Double($0) + Double($1) }.max() ?? .nan
-  }
-
-  /// The largest |c| after any step.
-  private func cell(_ memory: LSTM, _ x: Tensor) -> Double {
-    (1...x.shape[1]).map { steps in
-      let lengths = Array(repeating: steps, count: x.shape[0])
-      let state = memory.run(Variable(x, timing: Timing(lengths: lengths))).state
-      return state.cell[0].tensor.scalars.map { Double(abs($0)) }.max() ?? .nan
-    }.max() ?? .nan
+  /// The largest f + i, and the largest |c| after any step, over the images.
+  ///
+  /// f is what a step keeps; i is what it writes over its candidate, where that is not too small to divide by.
+  private func extremes(_ memory: LSTM, _ x: Tensor) -> (sum: Double, cell: Double) {
+    guard let recording = memory.record(x).layers.first else { return (.nan, .nan) }
+    var most = (sum: 0.0, cell: 0.0)
+    for row in 0..<x.shape[0] {
+      guard let trace = recording.memory(row: row), let u = recording.steps("candidate", row: row) else {
+        return (.nan, .nan)
+      }
+      for t in 0..<trace.count {
+        for unit in 0..<trace.units {
+          most.cell = max(most.cell, abs(trace.value[t][unit]))
+          let candidate = Double(u[t][unit])
+          if abs(candidate) > 0.1 {
+            most.sum = max(most.sum, trace.keep[t][unit] + trace.write[t][unit] / candidate)
+          }
+        }
+      }
+    }
+    return most
   }
 
   /// Images [count, 8, 8, 1] as sequences.

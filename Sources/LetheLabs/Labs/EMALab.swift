@@ -44,9 +44,11 @@ struct EMALab: Lab {
       LabFinding("error of the Kalman filter", [kalman], .plain, .empirical, .none),
       LabFinding("error of the best filter there is", [bayes], .plain, .empirical, .none),
       LabFinding(
-        "error of the LSTM", errors, .plain, .empirical, .below(many(best), "the best exponential average's")),
+        "error of the LSTM against averages", errors, .plain, .empirical,
+        .below(many(best), "the best exponential average's")),
       LabFinding(
-        "error of the LSTM again", errors, .plain, .empirical, .below(many(kalman), "the Kalman filter's")),
+        "error of the LSTM against Kalman", errors, .plain, .empirical,
+        .below(many(kalman), "the Kalman filter's")),
       LabFinding(
         "effective α of the LSTM at a jump", alpha.map { $0[0] }, .plain, .empirical,
         .below(alpha.map { $0[late] }, "that \(lags[late]) steps later")),

@@ -48,7 +48,7 @@ extension LabReport {
       lead: only?.claim ?? "Claims about gates, each one an experiment. \(summary)")
     page.sections = (only == nil ? [overview] : []) + results.map(Self.section)
     page.footer = "Written by 'lethe lab'."
-    page.addedStyle = "td{white-space:normal;min-width:5rem}\n"
+    page.addedStyle = "td,tbody th{white-space:normal;min-width:5rem}tbody th{font-weight:500}\n"
     return page.html()
   }
 

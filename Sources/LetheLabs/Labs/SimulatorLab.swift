@@ -51,7 +51,9 @@ struct SimulatorLab: Lab {
       findings += [
         LabFinding("\(name), linear map", linear, .plain, .empirical, .none),
         LabFinding("\(name), LSTM", lstm, .plain, .empirical, .atLeast(1)),
-        LabFinding("\(name), LSTM again", lstm, .plain, .empirical, .above(linear, "the linear map's")),
+        LabFinding(
+          "\(name), LSTM against the linear map", lstm, .plain, .empirical, .above(linear, "the linear map's")
+        ),
         LabFinding(
           "\(subject.system.name): one-step error of the LSTM, root mean square in deviations",
           runs[1].map(\.oneStep), .power, .empirical, .none),

@@ -20,7 +20,7 @@ struct LetheCommand: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self, LookCommand.self,
-      InfoCommand.self,      CompareCommand.self, BenchCommand.self, LawsCommand.self,
+      InfoCommand.self, CompareCommand.self, LabCommand.self, BenchCommand.self, LawsCommand.self,
     ])
 
   static func main() {
@@ -28,7 +28,8 @@ struct LetheCommand: ParsableCommand {
     do {
       var command = try parseAsRoot()
       // What remains is help.
-      if configuration.subcommands.contains(where: { $0 == type(of: command) }) { try checkInstructionSet() }
+      let commands = configuration.subcommands.flatMap { [$0] + $0.configuration.subcommands }
+      if commands.contains(where: { $0 == type(of: command) }) { try checkInstructionSet() }
       try command.run()
     } catch let error as LetheError {
       Console.note("lethe: error: \(error.inOneLine)")

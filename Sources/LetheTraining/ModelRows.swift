@@ -55,11 +55,13 @@ public struct ModelRows: Sendable {
     let chosen = split ?? Recipe.split(notes: file.metadata) ?? .everyFifth
     let test = try Recipe.testData(name, split: chosen)
     _ = try file.model.evaluate(test[0..<1], loss: Recipe.loss)
-    inputs = test.inputs
+    self.init(inputs: test.inputs, kind: .image, meaning: "test rows")
     labels = test.labels
-    kind = .image
     classes = (0..<10).map(String.init)
-    meaning = "test rows"
+  }
+
+  private init(inputs: Tensor, kind: Kind, meaning: String) {
+    (self.inputs, self.kind, self.meaning) = (inputs, kind, meaning)
   }
 
   private init(numbers path: String, for model: Sequential) throws {
@@ -77,15 +79,14 @@ public struct ModelRows: Sendable {
     guard tensor.isFinite else {
       throw LetheError(path, "holds numbers that are not finite", advice: "fill gaps before")
     }
-    inputs = tensor
-    kind = .series
-    meaning = "rows"
+    self.init(inputs: tensor, kind: .series, meaning: "rows")
   }
 
   private init(text path: String, for file: ModelFile, most: Int) throws {
     guard let list = file.metadata[Self.tokensNote] else {
       throw LetheError(
-        path, "is not a file this model can read", expected: "a .npy file, or a model whose notes name tokens",
+        path, "is not a file this model can read",
+        expected: "a .npy file, or a model whose notes name tokens",
         found: "a model without the note '\(Self.tokensNote)'")
     }
     let tokens = try Self.tokens(list)
@@ -124,10 +125,10 @@ public struct ModelRows: Sendable {
       ids = Array(ids.prefix(wanted))
       shown = Array(shown.prefix(wanted))
     }
-    inputs = Tensor(ids, shape: [1, ids.count])
-    kind = .text(tokens: shown, separator: isCharacters ? "" : " ")
+    self.init(
+      inputs: Tensor(ids, shape: [1, ids.count]),
+      kind: .text(tokens: shown, separator: isCharacters ? "" : " "), meaning: "this text")
     if file.model.output.last == tokens.count { classes = tokens }
-    meaning = "this text"
   }
 
   private static func tokens(_ list: String) throws -> [String] {

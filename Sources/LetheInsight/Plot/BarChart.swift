@@ -3,9 +3,9 @@ import LetheCore
 /// A chart of bars: one for each category, or the bins of a histogram.
 ///
 /// Bars stand on zero, always. A value that is NaN, infinite or beyond 1e100 in size has no bar.
-public struct BarChart: Sendable, Equatable {
+public struct BarChart: Sendable, Equatable, Codable {
   /// One bar.
-  public struct Bar: Sendable, Equatable {
+  public struct Bar: Sendable, Equatable, Codable {
     /// What stands under it.
     public var label: String
     /// How high it is.

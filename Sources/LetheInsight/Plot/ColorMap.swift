@@ -3,7 +3,7 @@
 /// Lightness changes in one direction from the quiet end to the loud one, so the maps
 /// survive colour blindness and a black-and-white printer. The quiet end is the colour of the page:
 /// little is pale, much is strong, in both themes.
-public enum ColorMap: String, Sendable, CaseIterable {
+public enum ColorMap: String, Sendable, CaseIterable, Codable {
   /// From the page's own colour to a deep blue (light) or a bright one (dark).
   case sequential
   /// From an orange extreme over the page's own colour to a blue one.

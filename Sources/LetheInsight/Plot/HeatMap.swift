@@ -4,7 +4,7 @@ import LetheCore
 ///
 /// Row 0 is at the top. A value that is NaN, infinite or beyond 1e100 in size, or beyond the end of a
 /// short row, leaves its cell open.
-public struct HeatMap: Sendable, Equatable {
+public struct HeatMap: Sendable, Equatable, Codable {
   /// What the map shows, in a few words.
   public var title: String
   /// The numbers that become colours, row by row.

@@ -4,9 +4,9 @@ import LetheCore
 ///
 /// A point whose x or y is NaN, infinite or beyond 1e100 in size leaves a gap in its line.
 /// Lines differ in colour and in dashes.
-public struct LineChart: Sendable, Equatable {
+public struct LineChart: Sendable, Equatable, Codable {
   /// One place on a line.
-  public struct Point: Sendable, Equatable {
+  public struct Point: Sendable, Equatable, Codable {
     /// Where it lies along the x axis.
     public var x: Double
     /// Where it lies along the y axis.
@@ -20,7 +20,7 @@ public struct LineChart: Sendable, Equatable {
   }
 
   /// One line.
-  public struct Series: Sendable, Equatable {
+  public struct Series: Sendable, Equatable, Codable {
     /// What the legend calls it.
     public var name: String
     /// Its points, joined in this order.

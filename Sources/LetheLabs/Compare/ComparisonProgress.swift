@@ -28,24 +28,12 @@ public struct ComparisonProgress: Sendable {
     (self.task, self.cell, self.seed, self.runs) = (task, cell, seed, runs)
   }
 
-  /// Reports to standard error: a line for each run, and on a terminal the run at hand, drawn anew at most ten times a
-  /// second.
+  /// Reports to standard error: a line for each run, and on a terminal the run at hand.
   public static func automatic() -> (ComparisonProgress) -> Void {
-    let terminal = Terminal.standardError
-    let (takesBars, separator) = (terminal.takesBars, terminal.isUnicode ? " · " : " | ")
-    let clock = ContinuousClock()
-    var last: ContinuousClock.Instant?
-    var drawn = 0
+    let status = StatusLine()
     return { event in
-      if event.isStopped { return terminal.write(drawn > 0 ? "\n" : "") }
-      let isEnd = event.ended != nil
-      if !isEnd && (!takesBars || last.map { clock.now - $0 < .milliseconds(100) } ?? false) { return }
-      var line = event.line(separator)
-      if takesBars && !isEnd { line = String(line.prefix(max(terminal.width - 1, 1))) }
-      let start = drawn > 0 ? "\r" : ""
-      let rest = String(repeating: " ", count: max(drawn - line.count, 0))
-      terminal.write(start + line + rest + (isEnd ? "\n" : ""))
-      (last, drawn) = isEnd ? (nil, 0) : (clock.now, line.count)
+      if event.isStopped { return status.leave() }
+      status.show(event.line(status.separator), isEnd: event.ended != nil)
     }
   }
 

@@ -1,4 +1,3 @@
-import LetheCore
 import LetheData
 import LetheNN
 import LetheTraining
@@ -43,16 +42,15 @@ struct ComparisonTrial {
 
   /// Trains; `nil` when it was told to stop.
   func run(report: (_ share: Double, _ last: Double?) -> Void, shouldStop: () -> Bool) throws -> Result? {
-    var network = try contestant.network(seed: seed)
-    var optimizer = OptimizerState(.adam(rate: rate))
+    var learner = Learner(try contestant.network(seed: seed), seed: seed)
     var result = Result(value: .nan)
     var used = 0.0
     let clock = ContinuousClock()
     while used < 1 && !result.isBroken {
       let batch = task.batch(seed: seed, step: result.steps, count: Self.batchSize)
-      let rate = rate * Float(0.5 + 0.5 * Elementary.sinCos(Double.pi * used).cos)
+      let rate = Learner<Sequential>.cosine(rate, at: used)
       let start = clock.now
-      if step(&network, &optimizer, batch, rate: rate) {
+      if learner.step(batch, task.loss, rate: rate) != nil {
         result.steps += 1
         result.seconds += (clock.now - start) / .seconds(1)
       } else {
@@ -61,7 +59,7 @@ struct ComparisonTrial {
       used = min(budget.share(steps: result.steps, seconds: result.seconds), 1)
       let looks = result.isBroken ? result.curve.count + 1 : Self.looks(until: used)
       if looks > result.curve.count {
-        let value = try metric(network, validation)
+        let value = try metric(learner.network, validation)
         // A step longer than the time between two looks stands for all of them.
         let point = Point(steps: result.steps, seconds: result.seconds, value: value)
         result.curve += Array(repeating: point, count: looks - result.curve.count)
@@ -69,25 +67,8 @@ struct ComparisonTrial {
       report(used, result.curve.last?.value)
       if shouldStop() { return nil }
     }
-    result.value = try metric(network, test)
+    result.value = try metric(learner.network, test)
     return result
-  }
-
-  /// One step; `false`, and nothing changed, where loss or gradients are not finite.
-  private func step(
-    _ network: inout Sequential, _ optimizer: inout OptimizerState, _ batch: Dataset, rate: Float
-  ) -> Bool {
-    var (loss, gradients) = network.gradients { network, tape in
-      let x = tape.constant(batch.inputs, timing: batch.lengths.map { Timing(lengths: $0) })
-      let output = network(x)
-      switch batch.targets {
-      case .classes(let labels, _): return task.loss(output, labels)
-      case .values(let values): return task.loss(output, values)
-      }
-    }
-    guard loss.isFinite, gradients.clip(.norm(1)).isFinite else { return false }
-    optimizer.update(&network, gradients: gradients, rate: rate)
-    return true
   }
 
   private func metric(_ network: Sequential, _ data: Dataset) throws -> Double {

@@ -270,7 +270,9 @@ enum LookSamples {
     memory.duplicates = [[], [-1, 7]]
     report.memories = [memory, .init(layer: "", halfLives: [])]
     report.gradients = [
-      .init(layer: hostile, norms: [0, -1, .nan, .infinity, 1e-320], gateProducts: [.nan], plainRate: .nan),
+      .init(
+        layer: hostile, norms: [0, -1, .nan, .infinity, .leastNonzeroMagnitude], gateProducts: [.nan],
+        plainRate: .nan),
       .init(layer: "none", norms: [.nan]),
     ]
     report.certificates = [

@@ -63,9 +63,7 @@ extension LookPage {
     blocks.append(
       .table(
         HTMLPage.Table(
-          caption:
-            "Horizon in steps; units whose gate never closes, never opens, stands at an end of its range; "
-            + "groups of units that do the same",
+          caption: "Units by what their gate does; horizon in steps",
           header: ["Layer", "Units", "Horizon", "Never close", "Never open", "Saturated", "Alike"],
           rows: rows,
           numeric: Set(1...6))))

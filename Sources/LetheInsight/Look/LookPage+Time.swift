@@ -127,7 +127,7 @@ extension LookPage {
         row(
           signal.name, note: signal.role == .memory ? "keeps" : signal.role == .value ? "size" : "",
           line: panel.line, style: "gate",
-          label: "\(signal.name) of \(units) over time, mean \(LookWords.number(mean(panel.means)))",
+          label: "\(signal.name) of \(units) over time, mean \(LookWords.number(drawableMean(panel.means)))",
           map: panel.number, into: &writer
         ) { writer in
           LookPage.canvas(rows: panel.map.rows, into: &writer)

@@ -72,11 +72,11 @@ private struct LookText {
     let layers = report.layers.filter { !$0.signals.isEmpty }
     guard !layers.isEmpty else { return [] }
     return layers.flatMap { layer in
-      ["GATES, " + plain(layer.name)] + wrapped(words.gates(layer))
+      wrapped("GATES, " + layer.name) + wrapped(words.gates(layer))
         + layer.signals.map { signal in
           spark(signal.name, LookWords.meanByStep(signal), domain: signal.role == .value ? nil : 0...1)
         }
-    } + [axis, "(means over the units, of values the mean of their sizes)"]
+    } + [axis] + wrapped("(means over the units, of values the mean of their sizes)")
   }
 
   private var ledger: [String] {

@@ -97,6 +97,12 @@ extension LookPage {
     pointer-events:none;overflow-wrap:anywhere}
     #tip[hidden]{display:none}
     .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+    @media screen and (max-width:46rem){.bounds,.bounds tbody{display:block}.bounds thead{display:none}\
+    .bounds tr{display:flex;flex-wrap:wrap;align-items:baseline;gap:.25rem 1rem;padding:.6rem 0;\
+    border-bottom:1px solid var(--rule)}.bounds caption{display:block}\
+    .bounds th,.bounds td{padding:0;border:0;white-space:normal}.bounds th,.bounds .remark{flex-basis:100%}\
+    .bounds td:empty{display:none}.bounds td:nth-child(2)::before{content:"bound "}\
+    .bounds td:nth-child(3)::before{content:"seen "}}
     @media (max-width:46rem){.written em{display:none}.names.many{display:none}.stack{padding:.9rem .8rem .6rem}.lane{grid-template-columns:minmax(0,1fr)}\
     .gutter{flex-direction:row;flex-wrap:wrap;align-items:baseline;gap:.1rem .6rem;margin-bottom:.3rem}\
     .gutter .live{margin-left:auto;font-size:1.05rem}.ticks .gutter{display:none}.upright{flex-basis:100%}\

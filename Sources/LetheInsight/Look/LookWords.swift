@@ -137,7 +137,7 @@ extension LookWords {
     var words = layer.isReversed ? "This direction reads from the end, right to left. " : ""
     guard let gate = layer.signals.first(where: { $0.role == .memory }) else { return words }
     let means = LookWords.meanByStep(gate)
-    let overall = mean(means)
+    let overall = drawableMean(means)
     guard !overall.isNaN, let lowest = LookWords.lowest(means) else { return words }
     words +=
       "In the mean, \(gate.name) keeps \(LookWords.share(overall)) of the memory from one step to the next"
@@ -295,7 +295,7 @@ extension LookWords {
   /// The mean over the units at each step, of values the mean of their sizes; NaN for a step without a number.
   static func meanByStep(_ signal: LookReport.Signal) -> [Double] {
     signal.values.map { row in
-      mean(row.lazy.map { signal.role == .value ? Double($0.magnitude) : Double($0) })
+      drawableMean(row.lazy.map { signal.role == .value ? Double($0.magnitude) : Double($0) })
     }
   }
 

@@ -27,7 +27,7 @@ package struct TimeAxis: Sendable, Equatable {
   /// The mean of the drawable `values` of each column; NaN where there is none.
   package func means(_ values: some RandomAccessCollection<Double>) -> [Double] {
     (0..<columns).map { column in
-      mean(steps(of: column).lazy.compactMap { $0 < values.count ? values[offset: $0] : nil })
+      drawableMean(steps(of: column).lazy.compactMap { $0 < values.count ? values[offset: $0] : nil })
     }
   }
 
@@ -42,7 +42,7 @@ package struct TimeAxis: Sendable, Equatable {
 }
 
 /// The mean of the numbers that a chart can draw; NaN without any.
-func mean(_ values: some Sequence<Double>) -> Double {
+func drawableMean(_ values: some Sequence<Double>) -> Double {
   GateMemory.mean(values.lazy.filter(AxisTicks.isDrawable))
 }
 

@@ -49,7 +49,6 @@ enum CertificateWords {
     let all = (0..<bounds.units).map { memory.longestHalfLife($0) }
     let longest = all.max() ?? 0
     let endless = all.count { $0 == .infinity }
-    let isNothing = memory.keep.allSatisfy { $0.magnitude == 0 }
     // What a gate was seen to keep, as a half-life.
     var kept: Double?
     for recording in recordings {
@@ -63,11 +62,9 @@ enum CertificateWords {
       Interval(f >= 1 ? .infinity : f <= 0 ? 0 : 0.6931471805599453 / -Elementary.log(f))
     }
     let text =
-      isNothing
-      ? "none: nothing is kept but through the gates"
-      : longest == .infinity
-        ? "no bound: \(endless) of \(bounds.units) units can keep all of what they hold"
-        : "\(up(longest)) steps at most"
+      longest == .infinity
+      ? "no bound: \(endless) of \(bounds.units) units can keep all of what they hold"
+      : "\(up(longest)) steps at most"
     // A float may round to 1 where the equation does not.
     return Certificate(
       subject: .longestHalfLife, bound: Interval(0, longest),
@@ -148,7 +145,7 @@ enum CertificateWords {
     return text == "0" ? text : text.hasPrefix("-") ? String(text.dropFirst()) : "-" + text
   }
 
-  /// A number that is not below x, with four digits or so.
+  /// x with four digits, rounded up.
   static func up(_ x: Double) -> String {
     if x == .infinity { return "∞" }
     if x == -.infinity { return "-∞" }
@@ -156,7 +153,7 @@ enum CertificateWords {
     var scale = 1.0, exponent = 0
     while abs(x) * scale < 1000 { (scale, exponent) = (scale * 10, exponent - 1) }
     while abs(x) * scale >= 10000 { (scale, exponent) = (scale / 10, exponent + 1) }
-    let digits = (x * scale - 1e-9).rounded(.up)
+    let digits = (x * scale).rounded(.up)
     if exponent < 1 && exponent > -8 {
       var power = 1.0
       for _ in exponent..<0 { power *= 10 }

@@ -26,7 +26,8 @@ extension CellBox {
   }
 
   /// At least 1 − x for the numbers x of a node, without taking a number near 1 from 1 where its complement is known:
-  /// 1 − σ(a) = σ(−a), 1 − eᵃ = −a − a²/2 and more, 1 − a b = (1 − a) + a (1 − b), 1 − (1 − a) = a.
+  /// 1 − σ(a) = σ(−a), 1 − eᵃ = −a − a²/2 and more, 1 − a b = (1 − a) + a (1 − b), 1 − (1 − a) = a,
+  /// 1 − a / (a + b) = b / (a + b).
   mutating func gap(_ id: CellGraph.ID) -> [Double] {
     let plain = value(id).map { 1 - $0.high - 0x1p-52 }
     var known: [Double]
@@ -46,6 +47,10 @@ extension CellBox {
         guard Interval(0, 1).contains(x[unit]), Interval(0, 1).contains(y[unit]) else { return 0 }
         return max(p[unit], q[unit], (p[unit] + x[unit].low * q[unit]) * (1 - 0x1p-48))
       }
+    case .binary(.divide, let a, let whole) where isShare(a, of: whole):
+      var rest = Array(repeating: 0.0, count: units)
+      for id in graph.summands(whole) where id != a { rest = zip(rest, value(id)).map { $0 + $1.low } }
+      known = zip(rest, value(a)).map { $0 == 0 ? 0 : $0 / ($0 + $1.high) * (1 - 0x1p-20) }
     default: return plain.map { max($0, 0) }
     }
     return zip(plain, known).map { max($0, $1, 0) }

@@ -120,6 +120,10 @@ struct CellBox {
     switch graph.nodes[id] {
     case .leaf(let leaf): return self.leaf(leaf)
     case .unary(let operation, let a): return value(a).map { operation.value($0) }
+    case .binary(.divide, let a, let b):
+      let quotient = zip(value(a), value(b)).map { CellGraph.Binary.divide.value($0, $1) }
+      // A share of a sum of numbers that are not negative, also as it is rounded.
+      return isShare(a, of: b) ? quotient.map { $0.intersection(Interval(0, 1)) } : quotient
     case .binary(let operation, let a, let b): return zip(value(a), value(b)).map { operation.value($0, $1) }
     case .select(let condition, let a, let b):
       let c = value(condition)
@@ -130,6 +134,14 @@ struct CellBox {
       let (x, y) = (above.value(a), below.value(b))
       return c.indices.map { c[$0].low > 0 ? x[$0] : c[$0].high <= 0 ? y[$0] : x[$0].union(y[$0]) }
     }
+  }
+
+  /// Whether `whole` is a sum of which `part` is a part, and no part is ever negative.
+  mutating func isShare(_ part: CellGraph.ID, of whole: CellGraph.ID) -> Bool {
+    let summands = graph.summands(whole)
+    guard summands.contains(part), summands.count > 1 else { return false }
+    for id in summands where !value(id).allSatisfy({ $0.low >= 0 }) { return false }
+    return true
   }
 
   /// Forgets what follows from a node, and says what it is.

@@ -171,7 +171,7 @@ struct StateBoxes {
     let (content, keep, share) = (
       box.value(coupling.content), box.value(coupling.keep), box.value(coupling.share)
     )
-    let decay = coupling.decay.map { box.value($0) }
+    let (gaps, decay) = (box.gap(coupling.keep), coupling.decay.map { box.value($0) })
     var positive: [[Interval]] = []
     for id in coupling.positive { positive.append(box.value(id)) }
     let unit1 = Interval(0, 1)
@@ -188,7 +188,7 @@ struct StateBoxes {
         // A decayed state lies between 0 and itself.
         return (coupling.decay == nil ? both : both.union(.zero)).single
       }
-      let gap = 1 - f.high
+      let gap = gaps[unit]
       let grown = gap > 0 ? min(8, 1 + 0x1p-21 / gap) : 8
       let limit = max(u.magnitude * grown + 0x1p-100, start.magnitude)
       return Interval(-limit, limit).single

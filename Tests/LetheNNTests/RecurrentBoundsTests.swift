@@ -87,14 +87,14 @@ struct RecurrentBoundsTests {
     case "time_lstm":
       // No time may pass: then nothing is forgotten.
       #expect(states["cell"]?.isBounded == false && hidden.magnitude <= 1)
-    case "indrnn", "slstm", "noaf", "janet", "ligru":
-      // Their outputs are not squashed and come back into their gates: bounded or not, by the weights.
+    case "indrnn", "slstm", "noaf", "janet", "ligru", "peephole":
+      // What is not squashed comes back into their gates: bounded or not, by the weights.
       #expect(bounds.gates.allSatisfy { $0.units.allSatisfy { $0.high > $0.low } })
       #expect(!bounds.contraction.isProved || hidden.isBounded)
     case "gru", "gru_before", "gru_d", "mgu", "augru", "rnn":
       #expect(hidden.magnitude <= 1.00001 && hidden.magnitude > 0.5)
     case "coupled", "budget", "qrnn":
-      #expect(try #require(states["cell"]).magnitude <= (name == "budget" ? 1.01 : 1.00001))
+      #expect(try #require(states["cell"]).magnitude <= (name == "budget" ? 8.001 : 1.00001))
       #expect(try #require(bounds.memory).isCoupled.allSatisfy { $0 })
     case "clipped": #expect(try #require(states["cell"]).magnitude <= 3)
     case "ema": #expect(hidden.magnitude <= 1.00001)
@@ -211,7 +211,9 @@ struct RecurrentBoundsTests {
 
   @Test(
     "where contraction is proved, two runs come together as fast, and outputs move no further",
-    arguments: ["lstm", "gru", "gru_before", "rnn", "peephole", "janet", "ema", "sru", "minlstm", "fgn_cell"])
+    arguments: [
+      "lstm", "gru", "gru_before", "rnn", "peephole", "coupled", "ema", "sru", "minlstm", "fgn_cell",
+    ])
   func contraction(name: String) throws {
     var (layer, features) = try layer(name, seed: 1)
     layer.forEachParameter { name, parameter in
@@ -242,7 +244,6 @@ struct RecurrentBoundsTests {
       case let l as Recurrent<LSTMCell>: pair(l)
       case let l as Recurrent<GRUCell>: pair(l)
       case let l as Recurrent<RNNCell>: pair(l)
-      case let l as Recurrent<JANETCell>: pair(l)
       case let l as Recurrent<EMACell>: pair(l)
       case let l as Recurrent<SRUCell>: pair(l)
       case let l as Recurrent<MinLSTMCell>: pair(l)
@@ -254,7 +255,11 @@ struct RecurrentBoundsTests {
     let rest = zip(a.scalars, b.scalars).suffix(Self.units).map { abs($0 - $1) }.max() ?? 1
     #expect(rest <= 0.00101, "\(rest) after \(steps) steps")
     // The gain of the closed loop: inputs that differ by 0.1 at most.
-    let gain = try #require(own.contraction.gain)
+    guard let gain = own.contraction.gain else {
+      // Its candidate chooses by its sign between two formulas that meet there, which the argument does not see.
+      #expect(name == "minlstm")
+      return
+    }
     let long = numbers("long", [8, 60, features], scale: 0.9)
     let noise = numbers("noise", [8, 60, features], scale: 0.1)
     let moved = Tensor(zip(long.scalars, noise.scalars).map { $0 + $1 }, shape: long.shape)

@@ -17,6 +17,7 @@ Files (float32 tensors only; whole numbers such as lengths are stored as floats)
   torch_layers                                                     layers and losses, "<case>.<tensor>"
   torch_optim                                                      seven steps of each optimiser
   cells_<cell>                                                     every described cell, from its equations
+  numpy_stored.npz, numpy_deflated.npz                             arrays of all types that can be read; see from_numpy.py
 
 Tensor names of a recurrent case: x input, h0 and c0 initial states, y outputs, hn and cn final states,
 gy, ghn and gcn random cotangents on those three, gx, gh0 and gc0 the gradients of
@@ -37,7 +38,7 @@ def main():
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else here.parent / "Tests/Fixtures"
     folder.mkdir(parents=True, exist_ok=True)
     # One process each: PyTorch and TensorFlow both carry an LLVM, and the two abort when they meet.
-    for script in ("from_torch.py", "from_keras.py", "from_equations.py"):
+    for script in ("from_torch.py", "from_keras.py", "from_equations.py", "from_numpy.py"):
         subprocess.run([sys.executable, "-B", here / "fixtures" / script, folder], check=True)
 
 

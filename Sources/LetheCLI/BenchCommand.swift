@@ -11,8 +11,8 @@ struct BenchCommand: ParsableCommand {
       "Time a recurrent layer at a shape or a grid of shapes, or a model, beside the peak of this machine.",
     discussion: """
       A training step (train) is forward with all outputs, mean squared error, and backward with the gradients of the \
-      input and of all weights; adam adds Adam's step. infer is the outputs of whole sequences. stream is one step at \
-      batch 1, the state carried; latency the same with a clock around every step, for the slowest one. Operations \
+      input and of all weights; adam adds Adam's step. infer is the outputs of whole sequences, record the \
+      same with every gate and state kept. stream is one step at batch 1, the state carried; latency the same with a clock around every step, for the slowest one. Operations \
       are counted as 2 · R · H · (G · I + U · H) for R real steps, with G gates that see the input and U that see a state \
       (4 and 4 for lstm, 3 and 3 for gru), three times that for a training step. The peak is what independent multiply-adds reach on one core in the same run, \
       the median of several bursts, times the cores in use.
@@ -179,7 +179,7 @@ struct BenchCommand: ParsableCommand {
       switch benchmark.mode {
       case .stream, .latency: "a step"
       case .train, .adam: "a training step"
-      case .infer: "a batch of sequences"
+      case .infer, .record: "a batch of sequences"
       }
     let share =
       report.peakGflops > 0

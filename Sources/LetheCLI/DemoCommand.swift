@@ -15,6 +15,7 @@ struct DemoCommand: ParsableCommand {
         lethe demo
         lethe demo --seed 2 --out second --json
         lethe demo --split last-rows
+        lethe demo --tensorboard runs
       """)
 
   @Option(help: ArgumentHelp("Passes over the training rows.", valueName: "n"))
@@ -28,6 +29,7 @@ struct DemoCommand: ParsableCommand {
   var out = "lethe-demo"
 
   @OptionGroup var split: SplitOption
+  @OptionGroup var board: TensorBoardOption
   @OptionGroup var shared: RunOptions
 
   private var modelPath: String { OutputPath.join(out, "model.lethe.safetensors") }
@@ -35,6 +37,7 @@ struct DemoCommand: ParsableCommand {
 
   func run() throws {
     try OutputPath.makeFolder(out)
+    try board.makeFolder()
     try OutputPath.check(modelPath)
     try OutputPath.check(reportPath)
     let split = split.split ?? .everyFifth
@@ -47,7 +50,7 @@ struct DemoCommand: ParsableCommand {
     try shared.withThreads {
       let session = try TrainingSession(
         &network, on: recipe.trainingData(data.train), validation: nil, options: recipe.options,
-        json: shared.json, advice: "nothing was written")
+        json: shared.json, events: board.begin(probe: data.train), advice: "nothing was written")
       let outcome = try DemoOutcome(network, data, recipe: recipe, split: split, epochs: session.epochs)
       try ModelFile(network, metadata: recipe.notes(data: recipe.dataNote(split))).write(to: modelPath)
       try FileBytes.writeAtomically([Array(outcome.report.html().utf8)], to: reportPath)

@@ -19,8 +19,8 @@ struct LetheCommand: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self, InfoCommand.self,
-      CompareCommand.self, BenchCommand.self, LawsCommand.self, LabCommand.self,
+      DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self, LookCommand.self,
+      InfoCommand.self, CompareCommand.self, LabCommand.self, BenchCommand.self, LawsCommand.self,
     ])
 
   static func main() {

@@ -14,11 +14,15 @@ struct TrainCommand: ParsableCommand {
       The first Ctrl-C finishes the step, writes the checkpoint if there is one, and leaves with status 130; \
       --resume goes on from there and ends with the same bytes as a run that was never stopped.
 
+      With --tensorboard each epoch's loss, and what the gates do on the first 32 rows that are held back, can be \
+      watched: tensorboard --logdir FOLDER.
+
       EXAMPLES:
         lethe train digits
         lethe train digits --model gru --hidden 32 --epochs 20 --out gru.safetensors
         lethe train mnist --data data/mnist --checkpoint mnist.checkpoint
         lethe train mnist --data data/mnist --checkpoint mnist.checkpoint --resume
+        lethe train digits --tensorboard runs
       """)
 
   @Argument(help: "The data: digits or mnist.")
@@ -64,6 +68,7 @@ struct TrainCommand: ParsableCommand {
   @Flag(help: "Go on from the checkpoint.")
   var resume = false
 
+  @OptionGroup var board: TensorBoardOption
   @OptionGroup var shared: RunOptions
 
   private var outPath: String { out ?? "\(source.rawValue)-\(model.rawValue).lethe.safetensors" }
@@ -88,6 +93,7 @@ struct TrainCommand: ParsableCommand {
   }
 
   func run() throws {
+    try board.makeFolder()
     try OutputPath.check(outPath)
     if let checkpoint {
       try OutputPath.check(checkpoint)
@@ -104,7 +110,7 @@ struct TrainCommand: ParsableCommand {
     let result = try shared.withThreads {
       _ = try TrainingSession(
         &network, on: recipe.trainingData(parts.train), validation: parts.validation, options: options,
-        json: shared.json, advice: advice)
+        json: shared.json, events: board.begin(probe: parts.validation), advice: advice)
       try ModelFile(network, metadata: recipe.notes(data: recipe.dataNote(split))).write(to: outPath)
       return try network.evaluate(parts.test, loss: Recipe.loss)
     }

@@ -8,21 +8,25 @@ struct TrainingSession {
   /// The epochs, in order.
   var epochs: [EpochRecord] { history.epochs }
 
-  /// Trains `model`; a line of JSON for each epoch, or progress on standard error.
+  /// Trains `model`; a line of JSON for each epoch, or progress on standard error; and `events`, if there are to be any.
   ///
   /// When it is interrupted, it prints `advice` and leaves the program as a shell expects: with status 130
   /// after Ctrl-C, 143 after SIGTERM.
   /// - Throws: `LetheError` as `fit`, or when standard output cannot be written.
   init(
     _ model: inout Sequential, on train: Dataset, validation: Dataset?, options: FitOptions, json: Bool,
-    advice: String
+    events: EpochEvents?, advice: String
   ) throws {
     Interruption.catchSignals()
     let lines = EpochLines()
     history = try model.fit(
       train, validation: validation, options: options,
       progress: json ? TrainingProgress(lines.report) : .automatic
-    ) { Interruption.isRequested || lines.failure != nil }
+    ) {
+      Interruption.isRequested || lines.failure != nil
+    } afterEpoch: {
+      events?.write($0, $1)
+    }
     if let failure = lines.failure { throw failure }
     if history.wasInterrupted {
       Console.note("lethe: interrupted in epoch \(history.epochs.count + 1) of \(options.epochs); \(advice)")

@@ -1,4 +1,5 @@
 import LetheCore
+import LetheFormats
 
 /// Reads gzip files, by our own inflate: no library beside the toolchain's.
 ///
@@ -32,7 +33,7 @@ public enum Gzip {
             found: "\(member.count)",
             advice: "the file is damaged")
         }
-        let found = CRC32.checksum(member)
+        let found = CRC32.zip.checksum(UnsafeRawBufferPointer(member))
         if sum != found {
           throw LetheError(
             "\(name): byte \(end)", "the checksum is wrong", expected: "0x" + String(sum, radix: 16),
@@ -69,43 +70,12 @@ public enum Gzip {
     if flags & 2 != 0 {
       let end = inflater.position
       let sum = try inflater.take(16, "header's checksum")
-      let found = CRC32.checksum(UnsafeBufferPointer(rebasing: input[start..<end])) & 0xffff
+      let found =
+        CRC32.zip.checksum(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(input)[start..<end]))
+        & 0xffff
       if sum != found {
         throw inflater.error("the header's checksum is wrong", at: end, expected: "\(sum)", found: "\(found)")
       }
-    }
-  }
-}
-
-/// The checksum of gzip, zip and PNG.
-package enum CRC32 {
-  /// Eight tables of 256: table k carries a byte over k further zero bytes.
-  private static let tables: [UInt32] = {
-    var tables = [UInt32](repeating: 0, count: 8 * 256)
-    for i in 0..<256 {
-      tables[i] = (0..<8).reduce(UInt32(i)) { sum, _ in sum & 1 == 1 ? 0xedb8_8320 ^ (sum >> 1) : sum >> 1 }
-    }
-    for i in 256..<8 * 256 { tables[i] = tables[i - 256] >> 8 ^ tables[Int(tables[i - 256] & 0xff)] }
-    return tables
-  }()
-
-  /// The checksum of all the bytes, eight at a time.
-  package static func checksum(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt32 {
-    tables.withUnsafeBufferPointer { tables in
-      let raw = UnsafeRawBufferPointer(bytes)
-      var sum: UInt32 = 0xffff_ffff
-      var i = 0
-      while i + 8 <= raw.count {
-        let word = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: i, as: UInt64.self)) ^ UInt64(sum)
-        sum = 0
-        for k in 0..<8 { sum ^= tables[(7 - k) << 8 | Int(word >> (8 * k) & 0xff)] }
-        i += 8
-      }
-      while i < raw.count {
-        sum = tables[Int((sum ^ UInt32(raw[i])) & 0xff)] ^ sum >> 8
-        i += 1
-      }
-      return ~sum
     }
   }
 }

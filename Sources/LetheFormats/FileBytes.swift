@@ -40,6 +40,12 @@ public enum FileBytes {
   /// Whether there is a file or folder of that name, be it readable or not.
   public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+  /// Whether a file with that path exists that is not a folder.
+  public static func isFile(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
+  }
+
   /// Writes a file whole or not at all: whoever opens `path` sees the old bytes or all of the new ones.
   ///
   /// The bytes go to a temporary file in the same folder, which takes the name once the disk has it.

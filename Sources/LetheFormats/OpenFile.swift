@@ -97,6 +97,17 @@ struct OutputFile: ~Copyable {
       advice: "remove its .lethe-*.tmp files")
   }
 
+  /// A new file of that name; `nil` when there is one already.
+  init?(new path: String, blame: String) throws {
+    descriptor = retrying { open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0o666) }
+    if descriptor < 0 {
+      if errno == EEXIST { return nil }
+      throw FileBytes.failure(blame, "cannot be written", errno)
+    }
+    self.path = path
+    self.blame = blame
+  }
+
   deinit { close(descriptor) }
 
   func write(_ bytes: UnsafeRawBufferPointer) throws {
@@ -108,6 +119,9 @@ struct OutputFile: ~Copyable {
       done += step
     }
   }
+
+  /// Cuts the file to a length, where the file system can.
+  func truncate(to length: Int) { _ = ftruncate(descriptor, off_t(length)) }
 
   /// Sets the permissions, where the file system has them.
   func setPermissions(_ mode: mode_t) { _ = fchmod(descriptor, mode) }

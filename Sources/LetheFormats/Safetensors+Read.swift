@@ -36,7 +36,7 @@ extension Safetensors {
   }
 
   /// Fills a buffer with the bytes that begin at an offset of the file.
-  private typealias Source = (UnsafeMutableRawBufferPointer, Int) throws -> Void
+  typealias Source = (UnsafeMutableRawBufferPointer, Int) throws -> Void
 
   private init(name: String, size: Int, source: Source) throws {
     guard size >= 8 else {
@@ -103,7 +103,7 @@ extension Safetensors {
   }
 
   /// Reads elements that are no `Float` piece by piece.
-  private static func convert(
+  static func convert(
     _ kind: SafetensorsKind, to buffer: UnsafeMutableBufferPointer<Float>, from offset: Int, _ source: Source
   ) throws {
     let piece = 8192

@@ -183,11 +183,17 @@ public protocol Layer: Model, Codable {
   /// - Throws: `LetheError` when the layer cannot take such an input or is configured wrongly.
   mutating func build(input: [Int]) throws(LetheError) -> [Int]
 
+  /// Why instruments cannot read what is remembered inside; `nil` where they can, or where nothing is.
+  static var recordingLimit: String? { get }
+
   /// The output, with an observer looking on: layers that hold recurrent ones hand it on.
   func observed(_ x: Variable, by observer: Observer) -> Variable
 }
 
 extension Layer {
+  /// None.
+  public static var recordingLimit: String? { nil }
+
   /// Just the output: nothing recurrent is inside.
   public func observed(_ x: Variable, by observer: Observer) -> Variable { self(x) }
 

@@ -9,7 +9,7 @@ extension Model {
   ///       train, validation: test, epochs: 10, batchSize: 32, optimizer: .adam(),
   ///       loss: .categoricalCrossEntropy, progress: .automatic)
   ///
-  /// All further options are in `fit(_:validation:options:progress:shouldStop:)`.
+  /// All further options are in `fit(_:validation:options:progress:shouldStop:afterEpoch:)`.
   ///
   /// - Returns: what each epoch gave.
   /// - Throws: as the longer form.
@@ -34,6 +34,8 @@ extension Model {
   /// `shouldStop` is asked after every batch. When it says so, the checkpoint is written, the model keeps the
   /// parameters of that moment, and `fit` returns with `wasInterrupted` in the history.
   ///
+  /// `afterEpoch` is shown the model after each epoch with the epoch's results, and can change neither.
+  ///
   /// - Returns: what each epoch gave, including those before a resume.
   /// - Throws: a `LetheError`, before training begins, when options, data and model do not fit together or
   ///   the checkpoint cannot be taken up; during training, when a loss or a gradient is not finite (it names
@@ -44,14 +46,15 @@ extension Model {
   @discardableResult
   public mutating func fit(
     _ train: Dataset, validation: Dataset? = nil, options: FitOptions,
-    progress: TrainingProgress = .silent, shouldStop: @escaping () -> Bool = { false }
+    progress: TrainingProgress = .silent, shouldStop: @escaping () -> Bool = { false },
+    afterEpoch: (Self, EpochRecord) -> Void = { _, _ in }
   ) throws -> History {
     var run = TrainingRun(
       train: train, validation: validation, options: options, progress: progress, shouldStop: shouldStop)
     try run.check(self)
     try run.resume(&self)
     try run.tryCheckpoint(of: self)
-    try run.run(&self)
+    try run.run(&self, afterEpoch: afterEpoch)
     return run.state.counts.history
   }
 }

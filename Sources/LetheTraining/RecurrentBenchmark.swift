@@ -16,6 +16,8 @@ public struct RecurrentBenchmark: Sendable {
     case adam
     /// The outputs of whole sequences.
     case infer
+    /// The same with every gate and state recorded.
+    case record
     /// One step at a time at batch 1, the state carried, `groupSteps` steps on one clock.
     case stream
     /// The same, each step on its own clock: for the slowest one. The clock itself costs about 0.03 µs.
@@ -171,6 +173,8 @@ public struct RecurrentBenchmark: Sendable {
       }
     case .infer:
       return timed.run { _ = layer(Variable(x, timing: timing)) }
+    case .record:
+      return timed.run { _ = layer.record(x, timing: timing) }
     case .stream, .latency:
       var stream = layer.stream()
       return x.withUnsafeBuffer { x in

@@ -33,10 +33,10 @@ struct TrainingRun {
   private var rowsDone: Int { min(state.counts.batch * options.batchSize, train.count) }
 
   /// Trains until the last epoch, early stopping or an interruption.
-  mutating func run(_ model: inout some Model) throws {
+  mutating func run<M: Model>(_ model: inout M, afterEpoch: (M, EpochRecord) -> Void) throws {
     defer { progress.report(.ended(state.counts.history)) }
     while state.counts.epoch < options.epochs && !state.counts.history.stoppedEarly {
-      if try !runEpoch(&model) {
+      if try !runEpoch(&model, afterEpoch: afterEpoch) {
         try saveCheckpoint(of: model)
         state.counts.history.wasInterrupted = true
         return
@@ -52,7 +52,9 @@ struct TrainingRun {
   /// Trains to the end of the epoch at hand.
   ///
   /// - Returns: `false` when it was interrupted.
-  private mutating func runEpoch(_ model: inout some Model) throws -> Bool {
+  private mutating func runEpoch<M: Model>(
+    _ model: inout M, afterEpoch: (M, EpochRecord) -> Void
+  ) throws -> Bool {
     let start = ContinuousClock.now
     let secondsBefore = state.counts.seconds
     func seconds() -> Double { secondsBefore + (ContinuousClock.now - start) / .seconds(1) }
@@ -87,6 +89,7 @@ struct TrainingRun {
       rate: rate(of: state.counts.step - 1))
     endEpoch(record, of: model)
     progress.report(.epochEnded(record, of: options.epochs))
+    afterEpoch(model, record)
     return true
   }
 

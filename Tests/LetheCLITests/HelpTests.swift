@@ -3,13 +3,14 @@ import Testing
 
 @Suite struct HelpTests {
   private static let options: [(command: String, words: [String])] = [
-    ("demo", ["--epochs", "--seed", "--out", "--split", "--threads", "--json"]),
+    ("demo", ["--epochs", "--seed", "--out", "--split", "--tensorboard", "--threads", "--json"]),
     (
       "train",
       [
         "digits", "mnist", "--data", "--model", "fgn", "lstm", "gru", "rnn", "--epochs", "--batch",
         "--hidden",
-        "--lr", "--seed", "--split", "--out", "--checkpoint", "--resume", "--threads", "--json",
+        "--lr", "--seed", "--split", "--out", "--checkpoint", "--resume", "--tensorboard", "--threads",
+        "--json",
       ]
     ),
     ("evaluate", ["<model>", "<data>", "digits", "--split", "--threads", "--json"]),

@@ -39,7 +39,7 @@ public struct Boundaries: Sendable {
     largest = (0..<(count > 1 && !columns.isEmpty ? rounds : 0)).map { round in
       var moved = [Double](repeating: 0, count: count)
       for (number, column) in columns.enumerated() {
-        let shift = Int(UInt64(shifts[round * columns.count + number]) * UInt64(count) >> 32)
+        let shift = Int((UInt64(shifts[round * columns.count + number]) * UInt64(count)) >> 32)
         for t in 0..<count { moved[t] += column[t + shift < count ? t + shift : t + shift - count] }
       }
       return (moved.max() ?? 0) / Double(columns.count)
@@ -131,21 +131,32 @@ public struct ForgetAlarm: Sendable {
     let open = keep.indices.filter { meanKeep[$0] > 0.5 }
     let closed = open.filter { abs(keep[$0]) < closedBelow }
     guard !closed.isEmpty, Double(closed.count) >= share * Double(open.count) else { return nil }
-    return Event(step: steps, units: closed, features: blame(recording, keep, closed))
+    return Event(
+      step: steps, units: closed, features: recording.closers(of: closed, step: 0, usual: meanInput))
   }
+}
 
-  private func blame(_ recording: LayerRecording, _ keep: [Double], _ closed: [Int])
+extension LayerRecording {
+  /// The features of the input that closed some units at a step walked, most to blame first: by how much the mean keep factor
+  /// of these units would have been higher had the feature been as in `usual`.
+  ///
+  /// *Cost*: one step for each feature. Empty where the cell does not fit the equation.
+  public func closers(of units: [Int], step: Int, row: Int = 0, usual: [Float])
     -> [(feature: Int, effect: Double)]
   {
-    let x = recording.input.scalars, count = x.count
-    var others = (0..<count).flatMap { _ in x }
-    for j in 0..<count { others[j * count + j] = meanInput[j] }
-    guard let replayed = recording.replayed(step: 0, row: 0, inputs: Tensor(others, shape: [count, count]))
+    let x = input(at: step, row: row).scalars, count = x.count
+    require(usual.count == count, "closers: expected \(count) usual values, got \(usual.count)")
+    // The first row as it was, the others with one feature changed.
+    var inputs = (0...count).flatMap { _ in x }
+    for j in 0..<count { inputs[(j + 1) * count + j] = usual[j] }
+    guard !units.isEmpty,
+      let replayed = replayed(step: step, row: row, inputs: Tensor(inputs, shape: [count + 1, count]))
     else { return [] }
-    let own = closed.reduce(0) { $0 + keep[$1] }
-    return (0..<count).compactMap { j -> (feature: Int, effect: Double)? in
-      guard let keep = replayed.memory(row: j)?.keep.first else { return nil }
-      return (j, (closed.reduce(0) { $0 + keep[$1] } - own) / Double(closed.count))
-    }.filter { $0.effect > 0 }.sorted { ($1.effect, $0.feature) < ($0.effect, $1.feature) }
+    let kept = (0...count).map { row -> Double in
+      guard let keep = replayed.memory(row: row)?.keep.first else { return 0 }
+      return units.reduce(0) { $0 + abs(keep[$1]) } / Double(units.count)
+    }
+    return (0..<count).map { (feature: $0, effect: kept[$0 + 1] - kept[0]) }.filter { $0.effect > 0 }
+      .sorted { ($1.effect, $0.feature) < ($0.effect, $1.feature) }
   }
 }

@@ -111,10 +111,10 @@ extension Layer {
   /// equation.
   ///
   /// *Shapes*: x [1, …]. *Cost*: as `gateGradients`.
-  public func predictionLedgers(_ x: Tensor, of: (Variable) -> Variable) throws(LetheError)
-    -> [(layer: LayerRecording, ledger: PredictionLedger)]
-  {
-    let (value, recording, gradients) = try gateGradients(x, of: of)
+  public func predictionLedgers(
+    _ x: Tensor, logits: Bool = false, of: (Variable) -> Variable
+  ) throws(LetheError) -> [(layer: LayerRecording, ledger: PredictionLedger)] {
+    let (value, recording, gradients) = try gateGradients(x, logits: logits, of: of)
     return recording.layers.compactMap { layer in
       let own = gradients.first {
         $0.path == layer.path && $0.layer == layer.layer && $0.isReversed == layer.isReversed

@@ -14,7 +14,7 @@ package struct AxisTicks: Sendable, Equatable {
   /// The marks, rising.
   package let values: [Double]
   /// One label for each mark.
-  package let labels: [String]
+  package private(set) var labels: [String]
   /// What the axis spans: the range asked for, or the outermost marks around it.
   package let bounds: ClosedRange<Double>
 
@@ -47,6 +47,13 @@ package struct AxisTicks: Sendable, Equatable {
     } else {
       bounds = wide
     }
+  }
+
+  /// The same marks with the labels that `label` gives, and their own where it gives none.
+  package func labelled(_ label: (Double) -> String?) -> AxisTicks {
+    var ticks = self
+    ticks.labels = zip(values, labels).map { label($0) ?? $1 }
+    return ticks
   }
 
   /// The place of `value` along the axis: 0 at its start, 1 at its end.

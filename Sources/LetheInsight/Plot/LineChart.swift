@@ -54,6 +54,9 @@ public struct LineChart: Sendable, Equatable, Codable {
   /// Whether the y axis is written in percent of one.
   public var yIsShare = false
 
+  /// Whether the y axis counts powers of ten; a point at zero or below it then leaves a gap.
+  public var yIsLogarithmic = false
+
   /// A chart of `series`.
   public init(title: String, xLabel: String = "", yLabel: String = "", series: [Series]) {
     self.title = title
@@ -72,13 +75,18 @@ public struct LineChart: Sendable, Equatable, Codable {
       width >= 40 && height >= 40 && width.isFinite && height.isFinite,
       "LineChart.svg: expected a finite size of at least 40 by 40, got \(width) by \(height)")
     let drawable = series.map { line in
-      line.points.map { AxisTicks.isDrawable($0.x) && AxisTicks.isDrawable($0.y) ? $0 : nil }
+      line.points.map { point -> Point? in
+        let y = yIsLogarithmic ? LineChart.decade(point.y) : point.y
+        return AxisTicks.isDrawable(point.x) && AxisTicks.isDrawable(y) ? Point(x: point.x, y: y) : nil
+      }
     }
     let points = drawable.joined().compactMap { $0 }
     var yRange = AxisTicks.range(of: points.map(\.y)) ?? 0...1
-    if yFromZero { yRange = min(0, yRange.lowerBound)...max(0, yRange.upperBound) }
+    if yFromZero, !yIsLogarithmic { yRange = min(0, yRange.lowerBound)...max(0, yRange.upperBound) }
     let yTicks = AxisTicks(
-      covering: yRange, about: max(2, Int(height / 55)), format: yIsShare ? .percent : .number)
+      covering: yRange, about: max(2, Int(height / 55)), integers: yIsLogarithmic,
+      format: yIsShare ? .percent : .number
+    ).labelled { yIsLogarithmic ? LookWords.power(Int($0)) : nil }
     let frame = PlotFrame(
       width: width, height: height,
       header: .init(title: title, xLabel: xLabel, yLabel: yLabel, legend: series.map(\.name)),
@@ -140,8 +148,16 @@ public struct LineChart: Sendable, Equatable, Codable {
   }
 
   private func hover(_ point: Point, _ index: Int) -> String {
-    let y = yIsShare ? DecimalText.percent(point.y, 2) : DecimalText.short(point.y, 4)
+    let y =
+      yIsLogarithmic
+      ? LookWords.number(Elementary.pow(10, point.y))
+      : yIsShare ? DecimalText.percent(point.y, 2) : DecimalText.short(point.y, 4)
     let x = (xLabel.isEmpty ? "" : xLabel + " ") + DecimalText.short(point.x, 3)
     return "\(series[index].name), \(x): \(y)"
+  }
+
+  /// log₁₀ of a positive number; nothing else has a place on a logarithmic axis.
+  static func decade(_ value: Double) -> Double {
+    AxisTicks.isDrawable(value) && value > 0 ? Elementary.log(value) / Elementary.log(10) : .nan
   }
 }

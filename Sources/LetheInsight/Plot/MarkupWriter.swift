@@ -47,7 +47,8 @@ package struct MarkupWriter {
     }
   }
 
-  /// `words` with the five reserved characters replaced, and characters XML forbids shown as U+FFFD.
+  /// `words` with the five reserved characters replaced, and shown as U+FFFD what XML forbids and what
+  /// would turn the direction of the words around it.
   package static func escaped(_ words: String) -> String {
     var result = ""
     result.reserveCapacity(words.utf8.count)
@@ -59,7 +60,9 @@ package struct MarkupWriter {
       case "\"": result += "&quot;"
       case "'": result += "&#39;"
       case "\t", "\n": result.unicodeScalars.append(scalar)
-      case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}", "\u{FFFE}", "\u{FFFF}": result += "\u{FFFD}"
+      case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}", "\u{202A}"..."\u{202E}", "\u{2066}"..."\u{2069}",
+        "\u{FFFE}", "\u{FFFF}":
+        result += "\u{FFFD}"
       default: result.unicodeScalars.append(scalar)
       }
     }

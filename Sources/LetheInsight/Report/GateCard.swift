@@ -139,7 +139,7 @@ struct GateCard {
   }
 
   /// A drawing that stretches over its place, cut by `seams` minus one lines into steps of equal height.
-  private static func bands(
+  static func bands(
     columns: Int, rows: Int, seams: Int, label: String, _ draw: (inout MarkupWriter) -> Void
   ) -> String {
     var writer = MarkupWriter()

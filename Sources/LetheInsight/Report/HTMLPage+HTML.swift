@@ -18,12 +18,14 @@ extension HTMLPage {
     writer.leaf("meta", ["charset": "utf-8"])
     writer.leaf("meta", ["name": "viewport", "content": "width=device-width, initial-scale=1"])
     writer.leaf("meta", ["name": "color-scheme", "content": "light dark"])
-    // The browser itself is told to load nothing and to run nothing.
+    // The browser itself is told to load nothing, and to run nothing but what carries the page's mark.
+    let runs = script == nil ? "" : " script-src 'nonce-lethe';"
     writer.leaf(
       "meta",
       [
         "http-equiv": "Content-Security-Policy",
-        "content": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+        "content":
+          "default-src 'none';\(runs) style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
       ])
     writer.element("title", text: title)
     writer.element("style") { $0.raw(HTMLPage.style + PlotTheme.css() + addedStyle) }
@@ -66,6 +68,12 @@ extension HTMLPage {
       }
     }
     if !footer.isEmpty { writer.element("footer") { $0.element("p", text: footer) } }
+    if let script {
+      writer.raw(script.markup + "\n")
+      writer.element("script", ["type": "application/json", "id": script.dataID]) { $0.raw(script.data) }
+      writer.raw("\n")
+      writer.element("script", ["nonce": "lethe"]) { $0.raw(script.code) }
+    }
   }
 
   private static func write(_ block: Block, into writer: inout MarkupWriter) {

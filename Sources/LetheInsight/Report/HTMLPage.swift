@@ -1,6 +1,6 @@
 /// A page that is one file: text, tables, figures and key numbers with their style inside.
 ///
-/// The page loads nothing and runs nothing, and says so to the browser. It follows the reader's light or dark
+/// The page loads nothing and runs nothing but its own ``script``, and says so to the browser. It follows the reader's light or dark
 /// theme, fits a phone, and prints. Every text is escaped; only ``Block/markup(_:)`` and a figure's drawing
 /// are taken as they are.
 public struct HTMLPage: Sendable, Equatable {
@@ -118,6 +118,26 @@ public struct HTMLPage: Sendable, Equatable {
     }
   }
 
+  /// What a page runs: its own code, on its own data.
+  public struct Script: Sendable, Equatable {
+    /// JavaScript without `<` and `&`, so that the page stays well-formed. It is not escaped.
+    public var code: String
+    /// JSON without `<` and `&`, which the page holds for the code. It is not escaped.
+    public var data: String
+    /// The identifier of the element that holds the data.
+    public var dataID: String
+    /// What the code needs on the page besides the sections; not escaped.
+    public var markup: String
+
+    /// A script.
+    public init(code: String, data: String, dataID: String, markup: String = "") {
+      self.code = code
+      self.data = data
+      self.dataID = dataID
+      self.markup = markup
+    }
+  }
+
   /// The title of the page.
   public var title: String
   /// What the page is about, in a sentence.
@@ -130,6 +150,8 @@ public struct HTMLPage: Sendable, Equatable {
   public var footer = ""
   /// Rules for markup of the page's own, put behind the style of the page. They are not escaped.
   public var addedStyle = ""
+  /// What the page runs; without it the browser is told to run nothing.
+  public var script: Script?
 
   /// A page without sections.
   public init(title: String, lead: String = "") {

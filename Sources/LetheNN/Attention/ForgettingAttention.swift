@@ -22,6 +22,8 @@ import LetheCore
 /// pruning after Lin, Obando-Ceron, He & Courville 2025, arXiv 2504.06949.
 public struct ForgettingAttention: Layer {
   public static let kind = "forgetting_attention"
+  public static let recordingLimit: String? =
+    "it keeps every step and weighs them anew; there is no cell to read"
   /// The width of the output.
   public var hiddenSize: Int
   /// How many heads lie side by side.

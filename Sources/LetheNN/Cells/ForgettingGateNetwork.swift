@@ -36,6 +36,8 @@ public struct ForgettingGateNetwork: Layer {
   }
 
   public static let kind = "fgn"
+  /// The name of f in recordings.
+  public static let readOutGate = "read-out"
   /// The width of memory and output.
   public var hiddenSize: Int
   /// Every step's output or the last.
@@ -149,6 +151,7 @@ public struct ForgettingGateNetwork: Layer {
     let f = gate(input)
     let reading = memory.runAll(
       input, from: state, wantsOutputGate: outputGate == .twice, observer: observer)
+    observer?.add(Self.readOutGate, f.tensor)
     var m = reading.output
     if let o = reading.outputGate { m = m * o }
     var y = f * m

@@ -96,8 +96,17 @@ public struct Sequential: Layer, LogitsModel {
 
   public func observed(_ x: Variable, by observer: Observer) -> Variable {
     checkInput(x)
+    let logits = observer.givesLogits && observer.place.isEmpty
     return layers.enumerated().reduce(x) { x, entry in
-      observer.inside("\(entry.offset)") { entry.element.observed(x, by: observer) }
+      if logits, entry.offset == layers.count - 1, let last = entry.element as? any LogitsModel {
+        return last.logits(x)
+      }
+      return observer.inside("\(entry.offset)") {
+        if let limit = type(of: entry.element).recordingLimit {
+          observer.unread.append("layer \(observer.place) \(type(of: entry.element).kind): \(limit)")
+        }
+        return entry.element.observed(x, by: observer)
+      }
     }
   }
 

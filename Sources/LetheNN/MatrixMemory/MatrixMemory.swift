@@ -22,6 +22,8 @@ import LetheCore
 /// of their papers, nor an output gate behind o: put such layers around this one.
 public struct MatrixMemory: Layer {
   public static let kind = "matrix_memory"
+  public static let recordingLimit: String? =
+    "its memory is a matrix for each head, which the ledger of units does not describe"
   /// The width of the output.
   public var hiddenSize: Int
   /// What is kept and what is written.

@@ -27,6 +27,9 @@ public struct SteppedRecurrent<Cell: SteppedCell>: Layer {
   public static var kind: String { Cell.kind }
   /// That no fused engine runs this layer.
   public static var runsOnTape: Bool { true }
+  public static var recordingLimit: String? {
+    "its step is ordinary operations, without gates that have names"
+  }
   /// The cell.
   public var cell: Cell
   /// Every step's output or the last.

@@ -30,6 +30,19 @@ public struct LayerRecording: Sendable {
 
   /// The names of all gates, in the order of the weights' rows; candidates are among them.
   public var gates: [String] { description.equations.terms.filter { $0.fixed == nil }.map(\.name) }
+  /// Gates beside the cell's own, such as the read-out gate of a Forgetting Gate Network.
+  public internal(set) var others: [String] = []
+  /// Whether the values of that name are those of a gate, between 0 and 1.
+  public func isGate(_ name: String) -> Bool {
+    let equations = description.equations
+    guard let term = equations.terms.first(where: { $0.name == name }),
+      case .unary(let operation, _) = equations.graph.nodes[term.home]
+    else { return others.contains(name) }
+    switch operation {
+    case .sigmoid, .hardSigmoid, .hardStep, .positive: return true
+    default: return false
+    }
+  }
   /// The names of all states, "hidden" first.
   public var states: [String] { description.states }
   /// Path, layer and direction in words.
@@ -72,6 +85,20 @@ public struct MemoryTrace: Sendable {
   public let value: [[Double]]
   /// The memory before the first step.
   public let initial: [Double]
+
+  /// A memory taken apart elsewhere.
+  ///
+  /// - Precondition: as many rows of each as times, all as wide as `initial`.
+  public init(
+    state: String, times: [Int], keep: [[Double]], write: [[Double]], value: [[Double]], initial: [Double]
+  ) {
+    require(
+      [keep, write, value].allSatisfy { rows in
+        rows.count == times.count && rows.allSatisfy { $0.count == initial.count }
+      }, "MemoryTrace: expected \(times.count) rows of \(initial.count) numbers each")
+    (self.state, self.times, self.keep) = (state, times, keep)
+    (self.write, self.value, self.initial) = (write, value, initial)
+  }
 
   /// The number of steps.
   public var count: Int { times.count }

@@ -1,6 +1,13 @@
 import LetheCore
 
 extension Observer {
+  /// Adds a gate beside the cell's own to the layer that ran last.
+  func add(_ name: String, _ value: Tensor) {
+    guard let last = recordings.indices.last, keeps(name) else { return }
+    recordings[last].others.append(name)
+    recordings[last].values[name] = value
+  }
+
   /// One layer in one direction: by the engine or, where something is changed or gradients of gates are wanted, by its twin
   /// on the tape.
   ///

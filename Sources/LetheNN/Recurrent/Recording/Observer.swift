@@ -12,8 +12,12 @@ public final class Observer {
   let tape: Tape?
   /// What the layers did, in the order in which they ran.
   public internal(set) var recordings: [LayerRecording] = []
+  /// Layers that it could not look into, and why.
+  public internal(set) var unread: [String] = []
   /// The watched changes of gates, states and outputs, all zero: their gradients are those of the values.
   var watched: [Watched] = []
+  /// Whether a `Sequential` at the top gives logits: its output without the last activation.
+  public var givesLogits = false
   private var path: [String] = []
 
   struct Watched {
@@ -102,6 +106,12 @@ public struct Recording: Sendable {
   public let output: Tensor
   /// What its recurrent layers did, in the order in which they ran.
   public let layers: [LayerRecording]
+  /// Layers that remember but could not be looked into, and why.
+  public let unread: [String]
+
+  init(_ output: Tensor, _ observer: Observer) {
+    (self.output, layers, unread) = (output, observer.recordings, observer.unread)
+  }
 }
 
 /// The gradient of a number with respect to the values of a gate or state.
@@ -127,7 +137,7 @@ extension Layer {
   ) -> Recording {
     let observer = Observer(keeping: keeping)
     let output = observed(Variable(x, timing: timing), by: observer)
-    return Recording(output: output.tensor, layers: observer.recordings)
+    return Recording(output.tensor, observer)
   }
 
   /// The same with gates or states changed on the way, which go on from what they have become.
@@ -140,23 +150,26 @@ extension Layer {
     try check(interventions, x)
     let observer = Observer(interventions: interventions)
     let output = observed(Variable(x), by: observer)
-    return Recording(output: output.tensor, layers: observer.recordings)
+    return Recording(output.tensor, observer)
   }
 
   /// The gradient of a number that `of` makes of the output with respect to every gate and state at every step, in evaluation
   /// mode, perhaps after a change.
   ///
+  /// - Parameter logits: whether the output is taken without the last layer's activation.
+  ///
   /// *Gradient*: exact, through all that follows. *Cost*: as `operated`, three times.
   /// - Throws: as `operated`.
   public func gateGradients(
-    _ x: Tensor, _ interventions: [Intervention] = [], of: (Variable) -> Variable
+    _ x: Tensor, _ interventions: [Intervention] = [], logits: Bool = false, of: (Variable) -> Variable
   ) throws(LetheError) -> (value: Float, recording: Recording, gradients: [GateGradient]) {
     try check(interventions, x)
     let tape = Tape(isTraining: false)
     let observer = Observer(tape: tape, interventions: interventions)
+    observer.givesLogits = logits
     let output = observed(tape.constant(x), by: observer)
     let value = of(output)
-    let recording = Recording(output: output.tensor, layers: observer.recordings)
+    let recording = Recording(output.tensor, observer)
     guard value.isRecorded else { return (value.tensor.scalar, recording, []) }
     let found = tape.gradients(of: value)
     let gradients = observer.watched.map { watched -> GateGradient in

@@ -4,9 +4,9 @@ import LetheCore
 ///
 /// Names follow RFC 1951. Bits come from `bits`, lowest first; those above `bitCount` are bytes that will be
 /// loaded again, or zeros behind the end.
-struct Inflater: ~Copyable {
+package struct Inflater: ~Copyable {
   /// How many bytes there are so far.
-  private(set) var count = 0
+  package private(set) var count = 0
 
   private let input: UnsafeBufferPointer<UInt8>
   private let name: String
@@ -20,7 +20,7 @@ struct Inflater: ~Copyable {
   /// The longest match, and the seven bytes that copying by eights may write behind it.
   private static let reserve = 258 + 7
 
-  init(_ input: UnsafeBufferPointer<UInt8>, name: String, limit: Int) {
+  package init(_ input: UnsafeBufferPointer<UInt8>, name: String, limit: Int) {
     self.input = input
     self.name = name
     self.limit = min(max(limit, 0), 1 << 48)
@@ -31,22 +31,22 @@ struct Inflater: ~Copyable {
   deinit { output.deallocate() }
 
   /// What has been decompressed; valid until more is.
-  var content: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(start: output, count: count) }
+  package var content: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(start: output, count: count) }
 
   /// The byte of the input that the next bit is in.
-  var position: Int { loaded - bitCount / 8 }
+  package var position: Int { loaded - bitCount / 8 }
 
   /// The error for a byte of the input; the present one unless said otherwise.
-  func error(
+  package func error(
     _ problem: String, at position: Int? = nil, expected: String? = nil, found: String? = nil
   ) -> LetheError {
     LetheError(
       "\(name): byte \(position ?? self.position)", problem, expected: expected, found: found,
-      advice: "the file is damaged or no gzip file")
+      advice: "the file is damaged, or of another format")
   }
 
   /// Decompresses blocks up to the last one, and goes to the next whole byte.
-  mutating func inflate() throws {
+  package mutating func inflate() throws {
     let first = count
     var isLast = false
     while !isLast {
@@ -89,7 +89,7 @@ struct Inflater: ~Copyable {
 
   /// The next `n` bits, 16 at most.
   @inline(__always)
-  mutating func take(_ n: Int, _ what: String) throws -> Int {
+  package mutating func take(_ n: Int, _ what: String) throws -> Int {
     if bitCount < n {
       refill()
       if bitCount < n { throw cutShort(what) }
@@ -100,7 +100,7 @@ struct Inflater: ~Copyable {
   }
 
   /// The next 32 bits.
-  mutating func take32(_ what: String) throws -> UInt32 {
+  package mutating func take32(_ what: String) throws -> UInt32 {
     let low = try take(16, what)
     return UInt32(try take(16, what)) << 16 | UInt32(low)
   }

@@ -1,0 +1,209 @@
+import LetheCore
+import LetheNN
+
+extension LookReport {
+  /// Looks at a model while it reads one sequence: every instrument that its cells allow, and a note for those they do not.
+  ///
+  /// - Parameters:
+  ///   - headline: model, data and row; answers are filled in where the model names classes.
+  ///   - x: one example, `[1, …]`.
+  ///   - classes: the names of the classes, for a model that ends in a softmax or is known to choose.
+  ///   - others: more examples, for half-lives over data; none: this one alone.
+  ///   - basis: what `others` are.
+  /// *Cost*: some hundred runs of the example, most of it for gradients.
+  /// - Throws: `LetheError` when the model does not take such an input.
+  public init(
+    _ headline: Headline, of model: Sequential, reading x: Tensor, classes: [String] = [],
+    others: Tensor? = nil, basis: String = "this row", seed: UInt64 = 0
+  ) throws(LetheError) {
+    let recording = model.record(x)
+    let steps = recording.layers.map { $0.input.shape[1] }.max() ?? 0
+    self.init(headline: headline, steps: steps)
+    notes = recording.unread.map { "Not looked into: \($0)." }
+    if recording.layers.isEmpty {
+      notes.append("The model has no recurrent layer that the instruments can read.")
+      return
+    }
+    if recording.layers.contains(where: { $0.input.shape[1] != steps }) {
+      notes.append("Layers with fewer steps than the longest are drawn over the first of its steps.")
+    }
+    layers = recording.layers.map(Self.layer)
+
+    let top = recording.layers.last { !$0.isReversed }
+    let traces = recording.layers.map { $0.memory() }
+    for (layer, trace) in zip(recording.layers, traces) where trace == nil {
+      notes.append(
+        "\(layer.name): what a step keeps cannot be told from what it writes, so it has no ledger.")
+    }
+    if let top, let trace = top.memory() {
+      ledger = Self.ledger(LetheInsight.Ledger(trace), top.name)
+      boundaries = Self.boundaries(trace, top, seed: seed)
+    }
+    try explainAnswer(model, x, recording.output, classes)
+
+    let others = others.map { model.record($0).layers } ?? recording.layers
+    for layer in others {
+      let rows = layer.input.shape[0]
+      guard let retention = Retention((0..<rows).compactMap { layer.memory(row: $0) }) else { continue }
+      memories.append(Self.memory(retention, layer.name, basis))
+    }
+    for layer in recording.layers {
+      guard let flow = LetheInsight.GradientFlow(layer), flow.norms.count > 1 else { continue }
+      gradients.append(Self.flow(flow, layer))
+    }
+  }
+
+  // MARK: One instrument each
+
+  private static func layer(_ recording: LayerRecording) -> Layer {
+    func inTime(_ rows: [[Double]], _ trace: MemoryTrace) -> [[Float]] {
+      var result = [[Float]](repeating: [], count: trace.count)
+      for (time, row) in zip(trace.times, rows) { result[time] = row.map { Float($0) } }
+      return result
+    }
+    let trace = recording.memory()
+    let keep = trace.map { inTime($0.keep, $0) }
+    var signals: [Signal] = []
+    var isKeepShown = false
+    for name in recording.gates + recording.others + recording.states {
+      guard let values = recording.steps(name, row: 0), !signals.contains(where: { $0.name == name }) else {
+        continue
+      }
+      let isMemory = !isKeepShown && values == keep
+      isKeepShown = isKeepShown || isMemory
+      signals.append(
+        Signal(name, role: isMemory ? .memory : recording.isGate(name) ? .gate : .value, values: values))
+    }
+    if let trace, let keep, !isKeepShown, trace.keep.joined().contains(where: { $0 != 0 }) {
+      signals.insert(Signal("kept of \(trace.state)", role: .memory, values: keep), at: 0)
+    }
+    return Layer(recording.name, isReversed: recording.isReversed, signals: signals)
+  }
+
+  /// The shares of all units, and the entries of the three units that hold most at the end.
+  private static func ledger(_ ledger: LetheInsight.Ledger, _ name: String) -> Ledger {
+    let trace = ledger.trace, shares = ledger.shares()
+    var maps = [Ledger.Map("all units", shares: shares.map { $0.dropFirst().map { Float($0) } })]
+    let last = trace.value.last ?? []
+    let most = last.indices.sorted { (abs(last[$1]), $0) < (abs(last[$0]), $1) }.prefix(3)
+    for unit in most {
+      // [initial, step 0, …], one unit's entries at each reading step.
+      var entries = [trace.initial[unit]]
+      let rows = (0..<trace.count).map { t -> [Float] in
+        for k in entries.indices { entries[k] *= trace.keep[t][unit] }
+        entries.append(trace.write[t][unit])
+        let total = entries.reduce(0) { $0 + abs($1) }
+        return entries.dropFirst().map { Float(total > 0 ? $0 / total : 0) }
+      }
+      maps.append(Ledger.Map("unit \(unit)", shares: rows))
+    }
+    let hasInitial = trace.initial.contains { $0 != 0 }
+    return Ledger(layer: name, maps: maps, initial: hasInitial ? shares.map { Float($0[0]) } : [])
+  }
+
+  private static func boundaries(_ trace: MemoryTrace, _ layer: LayerRecording, seed: UInt64) -> Boundaries {
+    let rounds = 200
+    let found = LetheInsight.Boundaries(trace, rounds: rounds, seed: seed)
+    let mean = (0..<trace.units).map { unit in
+      trace.keep.reduce(0) { $0 + $1[unit] } / Double(max(trace.count, 1))
+    }
+    var closing = [Double](repeating: .nan, count: trace.count)
+    for (step, time) in trace.times.enumerated() {
+      closing[time] = 1 - min(trace.keep[step].reduce(0) { $0 + abs($1) } / Double(max(trace.units, 1)), 1)
+    }
+    let events = found.found.map { boundary -> Boundaries.Event in
+      let keep = trace.keep[boundary.step]
+      let units = mean.indices.filter { keep[$0] < mean[$0] }
+        .sorted { (keep[$0] - mean[$0], $0) < (keep[$1] - mean[$1], $1) }
+      let strongest = Array(units.prefix(8))
+      let features = layer.input.shape[2]
+      let usual = (0..<features).map { feature -> Float in
+        let sum = (0..<trace.count).reduce(Float(0)) { $0 + layer.input[0, trace.times[$1], feature] }
+        return sum / Float(max(trace.count, 1))
+      }
+      let causes =
+        features <= 256
+        ? layer.closers(of: strongest, step: boundary.step, usual: usual).prefix(3).map {
+          "feature \($0.feature)"
+        } : []
+      return Boundaries.Event(
+        step: trace.times[boundary.step], pValue: boundary.probability, units: strongest,
+        causes: Array(causes))
+    }
+    return Boundaries(
+      scores: closing, events: events.sorted { $0.step < $1.step }, trials: rounds)
+  }
+
+  private static func memory(_ retention: Retention, _ name: String, _ basis: String) -> Memory {
+    var memory = Memory(layer: name, halfLives: retention.units.map(\.halfLife))
+    let units = retention.units
+    memory.neverClose = units.indices.filter { units[$0].neverCloses }
+    memory.neverOpen = units.indices.filter { units[$0].neverOpens }
+    memory.saturated = units.indices.filter { units[$0].open + units[$0].closed > 0.95 }
+    memory.duplicates = retention.duplicates.map { [$0.0, $0.1] }
+    memory.horizon = retention.horizon
+    memory.basis = basis
+    return memory
+  }
+
+  /// Beside it a plain tanh network as wide, fresh, on the same input: its factor of a step is r.
+  private static func flow(_ flow: LetheInsight.GradientFlow, _ layer: LayerRecording) -> GradientFlow {
+    let rnn = RNN(inputSize: layer.input.shape[2], hiddenSize: min(layer.units, 256))
+    let plain = rnn.record(layer.input.rows(0..<1)).layers.first.flatMap { LetheInsight.GradientFlow($0) }
+    func inTime(_ values: [Double]) -> [Double] {
+      // Norms are of the states after each step walked; the first is of the state before the first.
+      let steps = Array(values.dropFirst())
+      return layer.isReversed ? steps.reversed() : steps
+    }
+    return GradientFlow(
+      layer: layer.name, norms: inTime(flow.norms), gateProducts: inTime(flow.cellPath),
+      plainRate: plain?.factor)
+  }
+
+  // MARK: The answer
+
+  private mutating func explainAnswer(
+    _ model: Sequential, _ x: Tensor, _ output: Tensor, _ classes: [String]
+  ) throws(LetheError) {
+    let width = output.shape.last ?? 1, isChoice = model.finalActivation == .softmax || !classes.isEmpty
+    guard output.shape.count >= 2, width > 1 || !isChoice else { return }
+    // The last step's, where every step is answered.
+    let rows = output.count / max(width, 1)
+    func lastRow(_ value: Variable) -> Variable { value.reshaped([rows, width]).lastRow() }
+    let final = lastRow(Variable(output)).tensor
+    let answer: (name: String, index: Int)
+    if isChoice {
+      let shares = model.finalActivation == .softmax ? final : final.softmax
+      let order = (0..<width).sorted { (shares.scalars[$1], $0) < (shares.scalars[$0], $1) }
+      func name(_ index: Int) -> String { index < classes.count ? classes[index] : "class \(index)" }
+      headline.answers = order.prefix(5).map {
+        Answer(name($0), probability: Double(shares.scalars[$0]))
+      }
+      answer = (name(order[0]), order[0])
+    } else {
+      answer = (width > 1 ? "output 0" : "the output", 0)
+      headline.facts.append(Fact("answer", "\(final.scalars[0])"))
+    }
+    let ledgers = try model.predictionLedgers(x, logits: isChoice) {
+      lastRow($0).columns(answer.index..<answer.index + 1).sum()
+    }
+    guard let last = ledgers.last(where: { !$0.layer.isReversed }), last.ledger.steps.count == steps else {
+      return
+    }
+    attribution = Attribution(
+      answer: answer.name, contributions: last.ledger.steps,
+      remainder: last.ledger.remainder + last.ledger.initial, total: last.ledger.value)
+  }
+}
+
+extension Variable {
+  /// The last row of a matrix: [rows, width] → [1, width].
+  fileprivate func lastRow() -> Variable {
+    let (rows, width) = (shape[0], shape[1])
+    return .operation("lastRow", [self], tensor.rows(rows - 1..<rows)) { gradient in
+      let whole = Tensor(zeros: [rows, width])
+      (whole.pointer + (rows - 1) * width).update(from: gradient.pointer, count: width)
+      return [whole]
+    }
+  }
+}

@@ -5,8 +5,8 @@ import LetheNN
 /// Signal and gradient through a plain recurrent unit are multiplied by r at every step; what that means for learning.
 ///
 /// First the unit alone, h_t = relu(r h_{t−1} + x_t). Then an RNN with orthogonal recurrent weights and LSTMs with forget
-/// biases of 1 and 5, all of about 700 parameters, learn a link of length T (`LinkTask`); the examples each needs are counted, and after training the
-/// gradient that reaches the inputs of every step is measured.
+/// biases of 1 and 5, all of about 700 parameters, learn a link of length T (`LinkTask`); the examples each needs are
+/// counted, and after training the gradient that reaches the inputs of every step is measured.
 struct VanishLab: Lab {
   let name = "vanish"
   let claim =

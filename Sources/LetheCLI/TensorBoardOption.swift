@@ -26,7 +26,7 @@ struct TensorBoardOption: ParsableArguments {
 /// Writes each epoch to an event file; a failure is told once and does not end the training.
 final class EpochEvents {
   /// How many rows the gates are looked at on.
-  static let rows = 32
+  static let rows = 16
 
   private let file: EventFile
   private let probe: Dataset

@@ -14,7 +14,7 @@ struct TrainCommand: ParsableCommand {
       The first Ctrl-C finishes the step, writes the checkpoint if there is one, and leaves with status 130; \
       --resume goes on from there and ends with the same bytes as a run that was never stopped.
 
-      With --tensorboard each epoch's loss, and what the gates do on the first 32 rows that are held back, can be \
+      With --tensorboard each epoch's loss, and what the gates do on the first 16 rows that are held back, can be \
       watched: tensorboard --logdir FOLDER.
 
       EXAMPLES:

@@ -37,7 +37,7 @@ import Testing
   @Test func whatIsWrittenIsReadAgain() throws {
     var file = NPZ()
     for (name, tensor) in Self.expected { file[name] = tensor }
-    file["special"] = Tensor([.nan, -0, .infinity, 1e-45])
+    file["special"] = Tensor([.nan, -0.0, .infinity, .leastNonzeroMagnitude])
     file["f8"] = nil
     let folder = try TemporaryFolder()
     let path = folder.path + "/a.npz"

@@ -8,6 +8,15 @@ extension LookReport {
   }
 }
 
+extension LookReport {
+  /// What there is to know at once, a sentence or two a line.
+  public var summary: [String] {
+    let words = LookWords(report: self)
+    return [words.title, words.lead, words.ledger, words.attribution, memories.first.map(words.memory)]
+      .compactMap { $0 }
+  }
+}
+
 /// The lines of a report in a terminal.
 private struct LookText {
   let report: LookReport

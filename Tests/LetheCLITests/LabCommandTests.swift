@@ -27,7 +27,9 @@ import Testing
     #expect(report.status == 0 && report.output.contains("2 held"), "\(report.errors)")
     let page = try folder.text("lethe-lab-quick/report.html")
     #expect(page.contains("halflife") && page.contains("bounded") && page.contains("<svg"))
-    #expect(!page.contains("<script") && !page.contains("http") && !page.contains(folder.path))
+    #expect(
+      !page.contains("<script") && !page.contains("http://") && !page.contains("https://")
+        && !page.contains(folder.path))
 
     let table = try LetheProgram.run(["lab", "report", "lethe-lab-quick", "--markdown"], in: folder.path)
     #expect(table.lines.count == 4 && table.lines[2].hasPrefix("| *halflife* | What is written"))

@@ -11,8 +11,8 @@ import LetheNN
 struct CounterLab: Lab {
   let name = "counter"
   let claim =
-    "An LSTM keeps a count in a cell, and judges words many times longer than it learned from, in languages that "
-    + "want counting; a GRU does not get as far."
+    "An LSTM keeps a count in a cell: in languages that want counting it judges words longer than any it learned from, and "
+    + "gets further than a GRU, which has no place for a count."
   let kind = LabKind.empirical
 
   private static let cells = ["peephole", "lstm", "gru"]

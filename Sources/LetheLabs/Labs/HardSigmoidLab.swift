@@ -11,7 +11,7 @@ struct HardSigmoidLab: Lab {
   let name = "hardsigmoid"
   let claim =
     "A hard gate at exactly 1 hands a gradient on through 1,000 steps without loss, where a sigmoid at the same bias "
-    + "loses it. The price: a gate that is saturated has no gradient of its own, so that it does not learn to close."
+    + "loses it. The price: a gate that is saturated has no gradient of its own, and learns worse to close."
   let kind = LabKind.identity
 
   private struct Start {

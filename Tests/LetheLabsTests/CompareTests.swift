@@ -78,6 +78,16 @@ import Testing
     #expect(comparison.contestants.map(\.stateSize) == [24, 96, 48])
   }
 
+  @Test func layersLieOnTopOfEachOther() throws {
+    let one = try Contestant(Self.entries("lstm")[0], width: 5, layers: 3, task: RecallTask())
+    // 4 · 5 · (10 + 5) + 40, twice 4 · 5 · (5 + 5) + 40, the read-out 8 · 5 + 8.
+    #expect(one.parameters == 340 + 2 * 240 + 48 && one.stateSize == 30)
+    // Of width 8 a memory has 4 heads with a key of 1 and a value of 2, n and m; 10 · 8 + 8 before it.
+    let memory = try Contestant(Self.entries("mlstm")[0], width: 8, layers: 2, task: RecallTask())
+    let layer = 2 * 4 * 8 + 8 * 8 + 8 * 8 + 8 + 2 + 8 * 8
+    #expect(memory.parameters == 88 + 2 * layer + 72 && memory.stateSize == 2 * (8 + 4 + 4))
+  }
+
   @Test(arguments: ["augru", "gru_d", "time_lstm"])
   func cellsWithColumnsOfTheirOwnAreRefused(name: String) {
     let error = #expect(throws: LetheError.self) {

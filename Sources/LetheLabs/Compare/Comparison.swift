@@ -106,7 +106,7 @@ public struct Comparison: Sendable {
         }
       }
     }
-    return ComparisonReport(self, results, testCount: test.count, isComplete: !isStopped)
+    return ComparisonReport(self, results, testCount: task.answers(in: test), isComplete: !isStopped)
   }
 }
 

@@ -1,7 +1,8 @@
 import LetheCore
 import LetheNN
 
-/// One kind of cell at one width, in a network for a task: recurrent layers and a Dense read-out of the last output.
+/// One kind of cell at one width, in a network for a task: recurrent layers and a Dense read-out of the last output, or of
+/// every step's where the task asks at every step.
 ///
 /// A cell that takes its input unit by unit gets a Dense layer before it, and so does a matrix memory.
 public struct Contestant: Sendable {
@@ -29,7 +30,7 @@ public struct Contestant: Sendable {
         expected: "a task that has one", found: "'\(task.name)'", advice: "leave this cell out")
     }
     let takesItsInput = description?.complaint(inputs: width + 1, units: width) != nil
-    let stack = (1...count).map { entry.layer(width, $0 < count ? .all : .last) }
+    let stack = (1...count).map { entry.layer(width, $0 < count || task.answersEachStep ? .all : .last) }
     cell = entry
     self.width = width
     stateSize = stack.reduce(0) { $0 + $1.stateSizes.reduce(0, +) }

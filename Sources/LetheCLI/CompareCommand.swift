@@ -9,24 +9,31 @@ struct CompareCommand: ParsableCommand {
     commandName: "compare",
     abstract: "Train networks of several cells on a task and show which does best, and by how much.",
     discussion: """
-      Each cell is trained from each seed on the same examples with the same budget: one recurrent layer and a read-out, \
+      Each cell is trained from each seed on the same examples with the same budget: a recurrent layer (--layers) and a read-out, \
       Adam, the rate falling to 0 along half a cosine. Examples to learn from, to choose by and to test on are \
       apart. The table has medians over the seeds and their range; where ranges overlap, cells are not separable. With \
       --steps the metric has the same bits for any number of threads; with --budget the processor's speed decides.
 
       TASKS:
-        recall      the symbol of the first step, past distractors (50 steps)
-        adding      the sum of two marked numbers (100 steps)
-        parity      whether the ones are odd (3 to 40 steps, tested on 40 to 256)
-        order       in which order three symbols came (50 steps)
-        digits      the built-in digits, row by row (8 rows of 8)
-        mnist-rows  MNIST, row by row (28 rows of 28); needs --data
+        recall           the symbol of the first step, past distractors (50 steps)
+        adding           the sum of two marked numbers (100 steps)
+        parity           whether the ones are odd (3 to 40 steps, tested on 40 to 256)
+        order            in which order three symbols came (50 steps)
+        reber            which symbol ends an embedded Reber string (up to 40 steps)
+        reber-continual  the same, string after string (streams of 150 steps, tested on 5,000)
+        anbn, anbncn     what may follow in a..ab..b(c..c) (up to 10 each, tested on 11 to 100)
+        copying          four tokens among blanks, in their order (64 steps)
+        digits           the built-in digits, row by row (8 rows of 8)
+        digits-pixels    the same, pixel by pixel (64 steps)
+        mnist-rows       MNIST, row by row (28 rows of 28); needs --data
+        mnist-pixels     the same, pixel by pixel (784 steps); needs --data
 
       EXAMPLES:
         lethe compare --task recall
         lethe compare --task parity --cells lstm,slstm --budget 60s --out r.html
         lethe compare --task adding --cells all --steps 500 --seeds 1 --json
         lethe compare --task order --lr 0.002,0.01 --match width --hidden 32
+        lethe compare --task copying --cells mingru,mlstm,deltanet --layers 2
         lethe compare --task mnist-rows --data data/mnist --cells lstm,gru
       """)
 
@@ -53,6 +60,8 @@ struct CompareCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp("Units of the LSTM that the others are matched with, up to 4096.", valueName: "n"))
   var hidden = Count(64)
+  @Option(help: ArgumentHelp("Recurrent layers on top of each other, up to 16.", valueName: "n"))
+  var layers = Count(1)
   @Option(help: ArgumentHelp("Runs of each cell, from the seeds 1, 2, … up to 1000.", valueName: "n"))
   var seeds = Count(3)
   @Option(help: ArgumentHelp("Steps of a sequence; see TASKS for what it is otherwise.", valueName: "n"))
@@ -62,7 +71,9 @@ struct CompareCommand: ParsableCommand {
       "Learning rate. Of several, with commas between, each cell keeps the best. (default: \(Comparison.defaultRate))",
       valueName: "rates"))
   var lr: String?
-  @Option(help: ArgumentHelp("The folder with MNIST's files, for mnist-rows.", valueName: "folder"))
+  @Option(
+    help: ArgumentHelp("The folder with MNIST's files, for mnist-rows and mnist-pixels.", valueName: "folder")
+  )
   var data: String?
   @Option(
     help: ArgumentHelp("A page with the table and the learning curves, for a browser.", valueName: "file"))
@@ -79,6 +90,9 @@ struct CompareCommand: ParsableCommand {
     if hidden.value > 4096 {
       throw ValidationError("--hidden takes a number from 1 to 4096, not \(hidden.value).")
     }
+    if layers.value > 16 {
+      throw ValidationError("--layers takes a number from 1 to 16, not \(layers.value).")
+    }
     if seeds.value > 1000 {
       throw ValidationError("--seeds takes a number from 1 to 1000, not \(seeds.value).")
     }
@@ -86,7 +100,7 @@ struct CompareCommand: ParsableCommand {
       throw ValidationError(
         entry.readsFiles
           ? "'\(task)' needs --data <folder>, the folder with its four IDX files."
-          : "--data is for mnist-rows; '\(task)' needs no files.")
+          : "--data is for mnist-rows and mnist-pixels; '\(task)' needs no files.")
     }
     if let length {
       guard let lengths = entry.lengths else {
@@ -127,7 +141,7 @@ struct CompareCommand: ParsableCommand {
     func make(_ task: some SequenceTask) throws -> Comparison {
       try Comparison(
         task, cells: parsedCells() ?? Comparison.cells(for: task), budget: parsedBudget(), match: match,
-        hidden: hidden.value, seeds: seeds.value, rates: parsedRates())
+        hidden: hidden.value, layers: layers.value, seeds: seeds.value, rates: parsedRates())
     }
     do {
       return try make(task)

@@ -4,9 +4,9 @@ import LetheNN
 /// Times one recurrent layer at one shape, the way the peers are timed: warm, many repeats, the median.
 ///
 /// Operations are counted as forward 2 · R · H · (G · I + U · H) for R real steps (batch · time, or the sum of the lengths)
-/// with G gates that see the input and U that see a state (4 and 4 for LSTM, 3 and 3 for GRU, 1 and 1 for RNN); a training
-/// step counts three times that: forward with all outputs, mean squared error, backward with the gradients of the input and
-/// of all weights.
+/// with G gates that see the input and U that see a state (4 and 4 for LSTM, 3 and 3 for GRU, 1 and 1 for RNN): 2 for each
+/// number of its matrices; matrix memories also count what they do with their state. A training step counts three times
+/// that: forward with all outputs, mean squared error, backward with the gradients of the input and of all weights.
 public struct RecurrentBenchmark: Sendable {
   /// What is timed.
   public enum Mode: String, CaseIterable, Sendable {
@@ -116,29 +116,44 @@ public struct RecurrentBenchmark: Sendable {
     let isa = try InstructionSet.chosen()
     let threads = mode.isStreaming ? 1 : Parallel.threads
     let before = repeats == nil ? isa.measurePeak() : 0
-    func open<C: RecurrentCell>(_ cell: C) throws -> (RepeatedTiming.Result, blocks: (Int, Int)) {
-      var layer = Recurrent(cell, outputs: .all)
-      _ = try layer.build(input: [.any, input + cell.description.scalars])
+    func build(_ layer: inout some RecurrentLayer, scalars: Int = 0) throws -> (operations: Int, width: Int) {
+      let shape = try layer.build(input: [.any, input + scalars])
       layer.initialize(key: RandomKey(seed: 1))
-      return (measure(layer), cell.description.multipliedBlocks)
+      let ofState = (layer as? MatrixMemory)?.memoryOperations ?? 0
+      let operations = layer.parameters.reduce(ofState) {
+        $0 + ($1.value.shape.count == 2 ? 2 * $1.value.count : 0)
+      }
+      return (operations, shape[1])
+    }
+    func open<C: RecurrentCell>(_ cell: C) throws -> (RepeatedTiming.Result, operations: Int) {
+      var layer = Recurrent(cell, outputs: .all)
+      let scalars = cell.description.scalars
+      let (operations, width) = try build(&layer, scalars: scalars)
+      return (
+        mode.isStreaming ? measureStream(layer) : measure(layer, scalars: scalars, width: width), operations
+      )
+    }
+    func open(layer: some RecurrentLayer) throws -> (RepeatedTiming.Result, operations: Int) {
+      var layer = layer
+      let (operations, width) = try build(&layer)
+      return (mode.isStreaming ? measureSteps(layer) : measure(layer, width: width), operations)
     }
     // The built-in ones by name, as programs name them: the compiler makes code for each.
-    let made = cell.cell(hidden)
-    let (measured, blocks) =
-      switch made {
+    let (measured, operations) =
+      switch cell.cell?(hidden) {
       case let cell as LSTMCell: try open(cell)
       case let cell as GRUCell: try open(cell)
       case let cell as RNNCell: try open(cell)
-      default: try open(made)
+      case let cell?: try open(cell)
+      case nil: try open(layer: cell.layer(hidden, .all))
       }
     let peak = repeats == nil ? (before + isa.measurePeak()) / 2 : 0
     let sorted = measured.times, median = measured.median
     let realSteps = lengths?.reduce(0, +) ?? batch * time
-    let operations = Double(2 * realSteps * hidden) * Double(blocks.0 * input + blocks.1 * hidden)
     return Report(
       medianSeconds: median, minSeconds: sorted[0], nearlyAllSeconds: sorted[sorted.count * 999 / 1000],
       maxSeconds: sorted[sorted.count - 1], repeats: sorted.count, realSteps: realSteps,
-      gflops: operations * (mode == .train || mode == .adam ? 3 : 1) / median * 1e-9,
+      gflops: Double(realSteps * operations) * (mode == .train || mode == .adam ? 3 : 1) / median * 1e-9,
       peakGflops: peak * Double(min(threads, Parallel.processorCount)) * 1e-9,
       systemCalls: measured.systemCalls,
       memoryGrowth: measured.memoryGrowth, handoverSeconds: threads > 1 && repeats == nil ? handover() : nil,
@@ -152,39 +167,51 @@ public struct RecurrentBenchmark: Sendable {
     return draws.map { min(1 + Int($0 * Float(time)), time) }
   }
 
-  private func measure<C: RecurrentCell>(_ layer: Recurrent<C>) -> RepeatedTiming.Result {
-    let timed = RepeatedTiming(
-      seconds: seconds, repeats: repeats, most: mode == .latency ? 4_000_000 : 100_000)
-    let scalars = layer.cell.description.scalars, shape = [batch, time, input + scalars]
-    let x =
-      scalars == 0
-      ? RandomKey(seed: 2).normal(shape: shape) : RandomKey(seed: 2).uniform(shape: shape, in: 0..<1)
-    let timing = Timing(lengths: lengths)
-    switch mode {
-    case .train, .adam:
-      let target = RandomKey(seed: 3).normal(shape: [batch, time, hidden])
-      var layer = layer
-      var optimizer = OptimizerState(.adam())
-      return timed.run {
-        let (_, gradients) = layer.gradients { layer, tape in
-          meanSquaredError(layer(tape.watched(x, timing: timing)), target)
-        }
-        if mode == .adam { optimizer.update(&layer, gradients: gradients) }
+  private var timed: RepeatedTiming {
+    RepeatedTiming(seconds: seconds, repeats: repeats, most: mode == .latency ? 4_000_000 : 100_000)
+  }
+
+  /// The last `scalars` columns are times or scores.
+  private func inputs(scalars: Int) -> Tensor {
+    let shape = [batch, time, input + scalars], key = RandomKey(seed: 2)
+    return scalars == 0 ? key.normal(shape: shape) : key.uniform(shape: shape, in: 0..<1)
+  }
+
+  private func measure(_ layer: some RecurrentLayer, scalars: Int = 0, width: Int) -> RepeatedTiming.Result {
+    let x = inputs(scalars: scalars), timing = Timing(lengths: lengths)
+    if mode == .infer { return timed.run { _ = layer(Variable(x, timing: timing)) } }
+    if mode == .record { return timed.run { _ = layer.record(x, timing: timing) } }
+    var layer = layer
+    let target = RandomKey(seed: 3).normal(shape: [batch, time, width])
+    var optimizer = OptimizerState(.adam())
+    return timed.run {
+      let (_, gradients) = layer.gradients { layer, tape in
+        meanSquaredError(layer(tape.watched(x, timing: timing)), target)
       }
-    case .infer:
-      return timed.run { _ = layer(Variable(x, timing: timing)) }
-    case .record:
-      return timed.run { _ = layer.record(x, timing: timing) }
-    case .stream, .latency:
-      var stream = layer.stream()
-      return x.withUnsafeBuffer { x in
-        if mode == .latency || repeats != nil { return timed.run { stream.step(x) } }
-        let steps = groupSteps
-        var measured = timed.run { for _ in 0..<steps { stream.step(x) } }
-        for index in measured.times.indices { measured.times[index] /= Double(steps) }
-        return measured
-      }
+      if mode == .adam { optimizer.update(&layer, gradients: gradients) }
     }
+  }
+
+  private func measureStream<C: RecurrentCell>(_ layer: Recurrent<C>) -> RepeatedTiming.Result {
+    var stream = layer.stream()
+    return inputs(scalars: layer.cell.description.scalars).withUnsafeBuffer { x in
+      measureSteps { stream.step(x) }
+    }
+  }
+
+  /// Sequences of one step, the state handed on.
+  private func measureSteps(_ layer: some RecurrentLayer) -> RepeatedTiming.Result {
+    let x = Variable(inputs(scalars: 0))
+    var state: RecurrentState?
+    return measureSteps { state = layer.run(x, from: state).state }
+  }
+
+  private func measureSteps(_ step: () -> Void) -> RepeatedTiming.Result {
+    if mode == .latency || repeats != nil { return timed.run(step) }
+    let steps = groupSteps
+    var measured = timed.run { for _ in 0..<steps { step() } }
+    for index in measured.times.indices { measured.times[index] /= Double(steps) }
+    return measured
   }
 
   private func handover() -> Double {

@@ -19,7 +19,9 @@ import Testing
     (
       "compare",
       [
-        "--task", "recall", "adding", "parity", "order", "digits", "mnist-rows", "--cells", "minlstm",
+        "--task", "recall", "adding", "parity", "order", "reber-continual", "anbncn", "copying",
+        "digits-pixels",
+        "mnist-rows", "--cells", "minlstm", "--layers",
         "--budget",
         "--steps", "--match", "width", "--hidden", "--seeds", "--length", "--lr", "--data", "--out",
         "--threads",

@@ -71,7 +71,10 @@ struct InstrumentsTests {
     }
     let top = try #require(ledgers.last)
     #expect(abs(top.ledger.value - Double(model(x).scalars[2])) < 1e-5)
-    // By hand: w · (o ⊙ (1 − tanh² c)) ⊙ entries at the last step.
+    // Right above is a Dense layer: all but its bias rests on steps.
+    let bias = Double(try #require(model.parameters.first { $0.name == "2.bias" }).value.scalars[2])
+    #expect(abs(top.ledger.remainder - bias) < 1e-5 && top.ledger.initial == 0)
+    // By hand: w · (o ⊙ tanh c / c) ⊙ entries at the last step.
     let trace = try #require(top.layer.memory()), o = try #require(top.layer.steps("output", row: 0))
     let weight = try #require(model.parameters.first { $0.name == "2.weight" }).value
     let entries = Ledger(trace).entries(at: 11)
@@ -79,7 +82,7 @@ struct InstrumentsTests {
       var sum = 0.0
       for unit in 0..<6 {
         let c = trace.value[11][unit], tanh = 2 / (1 + Elementary.exp(-2 * c)) - 1
-        sum += Double(weight[2, unit]) * Double(o[11][unit]) * (1 - tanh * tanh) * entries[k + 1][unit]
+        sum += Double(weight[2, unit]) * Double(o[11][unit]) * tanh / c * entries[k + 1][unit]
       }
       #expect(abs(sum - top.ledger.steps[k]) < 1e-5)
     }

@@ -78,6 +78,38 @@ import Testing
     #expect(comparison.contestants.map(\.stateSize) == [24, 96, 48])
   }
 
+  @Test func layersLieOnTopOfEachOther() throws {
+    let one = try Contestant(Self.entries("lstm")[0], width: 5, layers: 3, task: RecallTask())
+    // 4 · 5 · (10 + 5) + 40, twice 4 · 5 · (5 + 5) + 40, the read-out 8 · 5 + 8.
+    #expect(one.parameters == 340 + 2 * 240 + 48 && one.stateSize == 30)
+    // Of width 8 a memory has 4 heads with a key of 1 and a value of 2, n and m; 10 · 8 + 8 before it.
+    let memory = try Contestant(Self.entries("mlstm")[0], width: 8, layers: 2, task: RecallTask())
+    let layer = 2 * 4 * 8 + 8 * 8 + 8 * 8 + 8 + 2 + 8 * 8
+    #expect(memory.parameters == 88 + 2 * layer + 72 && memory.stateSize == 2 * (8 + 4 + 4))
+  }
+
+  /// Averages do not keep the second symbol past the inner string.
+  @Test func anAnswerAtEachStepIsLearned() throws {
+    let comparison = try Comparison(
+      ReberTask(), cells: Self.entries("lstm", "ema"), budget: .steps(400), match: .width, hidden: 20,
+      seeds: 2, rates: [0.01])
+    let report = try comparison.run()
+    #expect(report.rows.map(\.contestant.cell.name) == ["lstm", "ema"])
+    #expect(report.rows[0].worst > 0.95 && report.rows[1].best < 0.75, "\(report.rows.map(\.values))")
+    #expect(report.testCount == 1024)
+  }
+
+  /// Cells, matrix memories, layers on the tape: each as a stack under a read-out of every step.
+  @Test func everyCellStands() throws {
+    let task = CountingTask(length: 3)
+    let comparison = try Comparison(
+      task, cells: Comparison.cells(for: task), budget: .steps(3), match: .width, hidden: 8, layers: 2,
+      seeds: 1)
+    let report = try comparison.run()
+    #expect(report.rows.count == CellCatalog.all.count - 3 && report.isComplete)
+    for row in report.rows { #expect(row.brokenRuns == 0 && row.steps == 3, "\(row.contestant.cell.name)") }
+  }
+
   @Test(arguments: ["augru", "gru_d", "time_lstm"])
   func cellsWithColumnsOfTheirOwnAreRefused(name: String) {
     let error = #expect(throws: LetheError.self) {

@@ -5,6 +5,8 @@ import Testing
 @Suite struct TasksTests {
   private static let made: [any SequenceTask] = [
     RecallTask(), AddingTask(), ParityTask(), OrderTask(), ImageRowsTask.digits(),
+    ImageRowsTask.digits(byPixel: true), ReberTask(), ReberTask(continual: 60), CountingTask(),
+    CountingTask(letters: 3), CopyingTask(),
   ]
 
   @Test(arguments: made.indices)
@@ -16,7 +18,7 @@ import Testing
     #expect(Self.answers(batch) == Self.answers(again))
     let others = [task.batch(seed: 1, step: 6, count: 7), task.batch(seed: 2, step: 5, count: 7)]
     for other in others { #expect(!sameBits(batch.inputs, other.inputs)) }
-    #expect(!sameBits(task.heldOut(.test).inputs.rows(0..<7), task.heldOut(.validation).inputs.rows(0..<7)))
+    #expect(!sameBits(task.heldOut(.test).inputs.rows(0..<4), task.heldOut(.validation).inputs.rows(0..<4)))
     #expect(sameBits(task.heldOut(.test).inputs, task.heldOut(.test).inputs))
   }
 
@@ -29,7 +31,10 @@ import Testing
       switch data.targets {
       case .classes(let labels, let count):
         #expect(task.isAccuracy && count == task.outputSize && labels.count == data.count)
-      case .values(let values): #expect(!task.isAccuracy && values.shape == [data.count, task.outputSize])
+      case .values(let values):
+        let time = task.answersEachStep ? [data.inputs.shape[1]] : []
+        #expect(task.isAccuracy == task.answersEachStep)
+        #expect(values.shape == [data.count] + time + [task.outputSize])
       }
     }
   }
@@ -107,7 +112,7 @@ import Testing
     }
   }
 
-  @Test(arguments: made.indices.filter { made[$0].isAccuracy })
+  @Test(arguments: made.indices.filter { made[$0].isAccuracy && !made[$0].answersEachStep })
   func labelsAreBalanced(index: Int) {
     let task = Self.made[index]
     let labels = Self.answers(task.examples(2000, key: RandomKey(seed: 4)))
@@ -125,6 +130,13 @@ import Testing
     #expect(test.count == 359)
     // Every fifth from row 4 on: the second is row 9.
     #expect(test.inputs[1, 3, 5] == digits.inputs[9, 3, 5, 0])
+  }
+
+  @Test func pixelsAreTheRowsOneByOne() {
+    let rows = ImageRowsTask.digits(), pixels = ImageRowsTask.digits(byPixel: true)
+    let (a, b) = (rows.heldOut(.test), pixels.heldOut(.test))
+    #expect(b.inputs.shape == [a.count, 64, 1] && pixels.inputSize == 1 && pixels.length == 64)
+    #expect(a.inputs.scalars == b.inputs.scalars && Self.answers(a) == Self.answers(b))
   }
 
   @Test func shortestLengthsWork() {

@@ -66,10 +66,12 @@ public struct Ledger: Sendable {
 
 /// How a number the model gives rests on the steps that wrote into a memory.
 ///
-///     z ≈ Σ_t v_t · c_t + remainder        v_t = ∂z/∂y_t ⊙ ∂h_t/∂c_t
+///     z = Σ_t v_t · c_t + remainder        v_t = ∂z/∂y_t ⊙ (h_t − h_t with c_t = 0) / c_t
 ///
-/// c_t is unrolled by the ledger, so each step k has Σ_t v_t · (f_{k+1} … f_t) ⊙ w_k of z. It is the read-out made linear at
-/// this sequence: what is not linear in c, biases among it, is the remainder, which is reported and not hidden.
+/// c_t is unrolled by the ledger, so each step k has Σ_t v_t · (f_{k+1} … f_t) ⊙ w_k of z. The layers above are made linear at
+/// this sequence, the cell's own read-out is not: its chord is taken, which is exact. What is left is the remainder: biases,
+/// and what is not linear above. It is reported and not hidden; for a Dense layer right above it is that layer's bias.
+/// *Source*: the chord as in DeepLIFT's rescale rule, Shrikumar, Greenside & Kundaje 2017, arXiv 1704.02685.
 public struct PredictionLedger: Sendable {
   /// z.
   public let value: Double

@@ -26,6 +26,8 @@ public struct Comparison: Sendable {
   public let contestants: [Contestant]
   /// For how long, each cell and seed.
   public let budget: ComparisonBudget
+  /// How many recurrent layers of the cell lie on top of each other.
+  public let layers: Int
   /// The runs start from the seeds 1 to `seeds`.
   public let seeds: Int
   /// The learning rates to try.
@@ -37,22 +39,24 @@ public struct Comparison: Sendable {
   /// - Precondition: there are cells, seeds and rates, and all numbers are above 0.
   public init(
     _ task: some SequenceTask, cells: [CellCatalog.Entry], budget: ComparisonBudget,
-    match: Matching = .parameters, hidden: Int = 64, seeds: Int = 3, rates: [Float] = [defaultRate]
+    match: Matching = .parameters, hidden: Int = 64, layers: Int = 1, seeds: Int = 3,
+    rates: [Float] = [defaultRate]
   ) throws(LetheError) {
     require(
-      !cells.isEmpty && hidden > 0 && seeds > 0 && !rates.isEmpty && rates.allSatisfy { $0 > 0 },
-      "Comparison: expected cells, and hidden, seeds and rates above 0")
+      !cells.isEmpty && hidden > 0 && layers > 0 && seeds > 0 && !rates.isEmpty
+        && rates.allSatisfy { $0 > 0 },
+      "Comparison: expected cells, and hidden, layers, seeds and rates above 0")
     let lstm = CellCatalog.Entry(name: "lstm", summary: "") { LSTMCell($0) }
-    let wanted = try Contestant(lstm, width: hidden, task: task).parameters
+    let wanted = try Contestant(lstm, width: hidden, layers: layers, task: task).parameters
     var contestants: [Contestant] = []
     for cell in cells {
       contestants.append(
         match == .width
-          ? try Contestant(cell, width: hidden, task: task)
-          : try Contestant(cell, parameters: wanted, task: task))
+          ? try Contestant(cell, width: hidden, layers: layers, task: task)
+          : try Contestant(cell, parameters: wanted, layers: layers, task: task))
     }
     (self.task, self.contestants, self.budget) = (task, contestants, budget)
-    (self.seeds, self.rates) = (seeds, rates)
+    (self.layers, self.seeds, self.rates) = (layers, seeds, rates)
   }
 
   /// The cells that can take the input of a task, in the order of the catalogue.
@@ -102,7 +106,7 @@ public struct Comparison: Sendable {
         }
       }
     }
-    return ComparisonReport(self, results, testCount: test.count, isComplete: !isStopped)
+    return ComparisonReport(self, results, testCount: task.answers(in: test), isComplete: !isStopped)
   }
 }
 

@@ -63,7 +63,7 @@ public struct ComparisonReport: Sendable {
   public let comparison: Comparison
   /// The cells with a run that was done, best first.
   public let rows: [Row]
-  /// How many examples the metric was taken from.
+  /// How many answers the metric was taken from: one an example, or as many as the task asks for.
   public let testCount: Int
   /// Whether all runs were done.
   public let isComplete: Bool

@@ -72,6 +72,9 @@ struct ComparisonTrial {
   }
 
   private func metric(_ network: Sequential, _ data: Dataset) throws -> Double {
+    if task.answersEachStep {
+      return task.shareRight(network.predictions(for: data), data)
+    }
     let score = try network.evaluate(data, loss: task.loss)
     return task.isAccuracy ? score.accuracy ?? .nan : score.loss
   }

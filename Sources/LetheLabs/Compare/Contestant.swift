@@ -1,9 +1,10 @@
 import LetheCore
 import LetheNN
 
-/// One kind of cell at one width, in a network for a task: one recurrent layer and a Dense read-out of its last output.
+/// One kind of cell at one width, in a network for a task: recurrent layers and a Dense read-out of the last output, or of
+/// every step's where the task asks at every step.
 ///
-/// A cell that takes its input unit by unit gets a Dense layer before it.
+/// A cell that takes its input unit by unit gets a Dense layer before it, and so does a matrix memory.
 public struct Contestant: Sendable {
   /// The kind of cell.
   public let cell: CellCatalog.Entry
@@ -16,24 +17,25 @@ public struct Contestant: Sendable {
   private let layers: [any Layer]
   private let input: [Int]
 
-  /// A cell of so many units.
+  /// A cell of so many units, in so many layers.
   ///
   /// - Throws: `LetheError` when the cell cannot take the task's input.
-  public init(_ entry: CellCatalog.Entry, width: Int, task: some SequenceTask) throws(LetheError) {
-    func parts<Cell: RecurrentCell>(_ cell: Cell) -> (description: CellDescription, layer: any Layer) {
-      (cell.description, Recurrent(cell, outputs: .last))
-    }
-    let (description, layer) = parts(entry.cell(width))
-    if description.scalars > 0 {
+  public init(
+    _ entry: CellCatalog.Entry, width: Int, layers count: Int = 1, task: some SequenceTask
+  ) throws(LetheError) {
+    let description = entry.cell?(width).description
+    if let description, description.scalars > 0 {
       throw LetheError(
         "the cell '\(entry.name)'", "wants a column of scores or times beside its input",
         expected: "a task that has one", found: "'\(task.name)'", advice: "leave this cell out")
     }
-    let takesItsInput = description.complaint(inputs: width + 1, units: width) != nil
+    let takesItsInput = description?.complaint(inputs: width + 1, units: width) != nil
+    let stack = (1...count).map { entry.layer(width, $0 < count || task.answersEachStep ? .all : .last) }
     cell = entry
     self.width = width
-    stateSize = width * description.states.count
-    layers = (takesItsInput ? [Dense(width)] : []) + [layer, Dense(task.outputSize)]
+    stateSize = stack.reduce(0) { $0 + $1.stateSizes.reduce(0, +) }
+    layers =
+      (takesItsInput || entry.wantsDenseBefore ? [Dense(width)] : []) + stack + [Dense(task.outputSize)]
     input = [.any, task.inputSize]
     parameters = try Self.parameters(of: layers, input: input)
   }
@@ -41,15 +43,16 @@ public struct Contestant: Sendable {
   /// A cell of that width at which its network has as many parameters as asked for, as nearly as can be.
   ///
   /// - Throws: as the other one.
-  public init(_ entry: CellCatalog.Entry, parameters wanted: Int, task: some SequenceTask) throws(LetheError)
-  {
-    var low = try Contestant(entry, width: 1, task: task), high = low
+  public init(
+    _ entry: CellCatalog.Entry, parameters wanted: Int, layers: Int = 1, task: some SequenceTask
+  ) throws(LetheError) {
+    var low = try Contestant(entry, width: 1, layers: layers, task: task), high = low
     while high.parameters < wanted && high.width < 1 << 16 {
       low = high
-      high = try Contestant(entry, width: 2 * high.width, task: task)
+      high = try Contestant(entry, width: 2 * high.width, layers: layers, task: task)
     }
     while high.width > low.width + 1 {
-      let middle = try Contestant(entry, width: (low.width + high.width) / 2, task: task)
+      let middle = try Contestant(entry, width: (low.width + high.width) / 2, layers: layers, task: task)
       if middle.parameters < wanted { low = middle } else { high = middle }
     }
     self = high.parameters - wanted < wanted - low.parameters ? high : low

@@ -28,9 +28,7 @@ public struct CellLaws: Sendable {
   }
 
   /// The cells whose laws can be checked.
-  public static var cells: [String] {
-    CellCatalog.all.map(\.name) + LawSubject.matrixMemories.map(\.name) + ["fgn", "layer_norm", "projected"]
-  }
+  public static var cells: [String] { CellCatalog.all.map(\.name) + LawSubject.others }
 
   /// The laws, in the order of checking, and what each says.
   public static let laws: [(name: String, meaning: String)] = [
@@ -58,7 +56,7 @@ public struct CellLaws: Sendable {
 
   /// Checks all laws of a cell of your own.
   public static func check(_ entry: CellCatalog.Entry, steps: Int = 1_000_000) -> [Result] {
-    check(.recurrent(entry, units: units), steps: steps)
+    check(.of(entry, units: units), steps: steps)
   }
 
   private static func check(_ subject: LawSubject, steps: Int) -> [Result] {
@@ -246,7 +244,7 @@ public struct CellLaws: Sendable {
 
   private func saved() -> Double {
     do {
-      var model = try Sequential(input: [.any, subject.inputs], layers: [subject.layer])
+      var model = try Sequential(input: [.any] + subject.stepShape, layers: [subject.layer])
       var own = subject.layer.parameters.makeIterator()
       model.forEachParameter { _, parameter in
         if let value = own.next()?.value { parameter.value = value }
@@ -255,8 +253,10 @@ public struct CellLaws: Sendable {
         bytes: ModelFile(model).encoded(), name: subject.name, layers: [type(of: subject.layer)]
       ).model
       let x = subject.input("saved", batch: batch, time: time)
-      return max(
-        distance([copy(x)], [model(x)]), distance([model(x)], [subject.run(Variable(x), nil).output.tensor]))
+      let y = subject.run(Variable(x), nil).output.tensor
+      return [copy, model].map { model in
+        distance([model(x.reshaped([batch, time] + subject.stepShape)).reshaped(y.shape)], [y])
+      }.max() ?? 0
     } catch {
       return .infinity
     }

@@ -26,24 +26,33 @@ struct LawSubject: Sendable {
   var twin: (any LawTwin)?
   var isStraightThrough = false
 
+  /// The shape of a step's input, which `input` gives in one row.
+  var stepShape: [Int] { image.isEmpty ? [inputs] : image }
+  /// Height, width and channels, where the layer sees images.
+  var image: [Int] = []
+
+  /// Those that a catalogue of cells for vectors has no place for.
+  static let others = ["convlstm"]
+
   /// The subject of a name in `CellLaws.cells`.
   static func named(_ name: String, units: Int) -> LawSubject? {
     switch name {
-    case "fgn": return .forgettingGateNetwork(units: units)
-    case "layer_norm": return stepped(name, LayerNormLSTMCell(units))
-    case "projected": return stepped(name, ProjectedLSTMCell(units + 4, outputSize: units))
-    default:
-      if let (name, rule) = matrixMemories.first(where: { $0.name == name }) {
-        return .matrixMemory(name, rule, units: units)
-      }
-      return CellCatalog.entry(name).map { .recurrent($0, units: units) }
+    case "convlstm":
+      let cell = ConvLSTMCell(filters: 2, 3)
+      return layer(name, SteppedRecurrent(cell, outputs: .all), image: [3, 4, 2])
+    case "fgn":  // with all that it can have
+      return layer(
+        name,
+        ForgettingGateNetwork(units, outputs: .all, recall: .previousMemory, outputGate: .twice))
+    default: return CellCatalog.entry(name).map { of($0, units: units) }
     }
   }
 
-  /// A described or built-in cell, by one layer of it.
-  static func recurrent(_ entry: CellCatalog.Entry, units: Int) -> LawSubject {
+  /// One layer of a kind of cell.
+  static func of(_ entry: CellCatalog.Entry, units: Int) -> LawSubject {
     func open<Cell: RecurrentCell>(_ cell: Cell) -> LawSubject { make(entry, cell) }
-    return open(entry.cell(units))
+    func open(_ layer: some RecurrentLayer) -> LawSubject { Self.layer(entry.name, layer) }
+    return entry.cell.map { open($0(units)) } ?? open(entry.layer(units, .all))
   }
 
   private static func make<Cell: RecurrentCell>(_ entry: CellCatalog.Entry, _ cell: Cell) -> LawSubject {
@@ -81,40 +90,44 @@ struct LawSubject: Sendable {
     return subject
   }
 
-  static func forgettingGateNetwork(units: Int) -> LawSubject {
-    var network = ForgettingGateNetwork(
-      inputSize: 3, hiddenSize: units, recall: .previousMemory, outputGate: .twice)
-    fill(&network, "fgn")
-    let built = network
-    return LawSubject(
-      name: "fgn", inputs: 3, units: units, others: 1, layer: network, run: { built.run($0, from: $1) },
-      gradients: { body in
-        let (_, all) = built.gradients(isTraining: false) { layer, tape in
-          body({ layer.run($0, from: $1) }, tape)
-        }
-        let named = all.named(for: built)
-        return (built.parameters.map { ($0.name, named[$0.name] ?? $0.value) }, all)
-      })
-  }
-
-  private static func stepped<Cell: SteppedCell>(_ name: String, _ cell: Cell) -> LawSubject {
-    var layer = SteppedRecurrent(cell, inputSize: 3)
+  /// A layer of another kind than `Recurrent`, with what it has beside `run`.
+  private static func layer<Kind: RecurrentLayer>(_ name: String, _ layer: Kind, image: [Int] = [])
+    -> LawSubject
+  {
+    var layer = layer
+    let shape = image.isEmpty ? [3] : image, inputs = shape.reduce(1, *)
+    let output = (try? layer.build(input: [.any] + shape)) ?? []
+    require(output.count > 1, "\(name): cannot be built for laws")
+    let units = output.dropFirst().reduce(1, *)
     fill(&layer, name)
-    var backward = layer
-    backward.isReversed = true
-    let (built, reversed) = (layer, backward)
+    let built = layer
+    /// Images go in and come out as rows.
+    @Sendable func run(_ layer: Kind, _ x: Variable, _ state: RecurrentState?) -> (
+      output: Variable, state: RecurrentState
+    ) {
+      let result = layer.run(image.isEmpty ? x : x.reshaped(x.shape.prefix(2) + image), from: state)
+      return image.isEmpty ? result : (result.output.reshaped(x.shape.prefix(2) + [units]), result.state)
+    }
     var subject = LawSubject(
-      name: name, inputs: 3, units: cell.stateSizes[0], others: cell.stateSizes.count - 1, layer: layer,
-      run: { built.run($0, from: $1) },
+      name: name, inputs: inputs, units: units, others: layer.stateSizes.count - 1, layer: layer,
+      run: { run(built, $0, $1) },
       gradients: { body in
         let (_, all) = built.gradients(isTraining: false) { layer, tape in
-          body({ layer.run($0, from: $1) }, tape)
+          body({ run(layer, $0, $1) }, tape)
         }
         let named = all.named(for: built)
         return (built.parameters.map { ($0.name, named[$0.name] ?? $0.value) }, all)
       })
-    subject.stateSizes = cell.stateSizes
-    subject.reversed = { reversed.run($0).output.tensor }
+    subject.image = image
+    subject.stateSizes = layer.stateSizes
+    if let memory = layer as? MatrixMemory {
+      subject.stream = { LawStream(memory.stream()) }
+      subject.twin = MatrixMemoryTwin(memory)
+    }
+    if var backward = layer as? any ReversibleLayer {
+      backward.isReversed = true
+      if let backward = backward as? Kind { subject.reversed = { run(backward, $0, nil).output.tensor } }
+    }
     return subject
   }
 
@@ -156,6 +169,12 @@ struct LawSubject: Sendable {
   }
 }
 
+private protocol ReversibleLayer: RecurrentLayer {
+  var isReversed: Bool { get set }
+}
+
+extension SteppedRecurrent: ReversibleLayer {}
+
 /// A stream of any cell.
 struct LawStream {
   let step: ([Float]) -> [Float]
@@ -169,6 +188,11 @@ struct LawStream {
     let box = Box(stream)
     step = { box.stream.step($0) }
     state = { box.stream.state }
+  }
+
+  init(_ stream: MatrixMemoryStream) {
+    var stream = stream
+    self.init(step: { stream.step($0) }, state: { stream.state })
   }
 
   private final class Box<Cell: RecurrentCell> {

@@ -4,7 +4,8 @@ import LetheNN
 
 /// Something to learn from sequences, of which examples can be made or taken for ever.
 ///
-/// One answer is asked for each sequence, after its last step. Equal keys give equal examples, on every machine.
+/// One answer is asked for each sequence, after its last step, or one at each step (`answersEachStep`). Equal keys give
+/// equal examples, on every machine.
 public protocol SequenceTask: Sendable {
   /// Its name on the command line.
   var name: String { get }
@@ -22,6 +23,12 @@ public protocol SequenceTask: Sendable {
   var goal: Double { get }
   /// Steps of the longest sequence to learn from.
   var length: Int { get }
+
+  /// Whether an answer is asked at every step. Targets are then [count, time, outputs]: which answers are right, as
+  /// probabilities; zeros where nothing is asked.
+  var answersEachStep: Bool { get }
+  /// What is counted where an answer is asked at each step: steps, numbered row by row, whose answers must all be right.
+  func questions(_ data: Dataset) -> [[Int]]
 
   /// Examples to learn from.
   func examples(_ count: Int, key: RandomKey) -> Dataset
@@ -41,6 +48,25 @@ public enum HeldOut: String, Sendable, CaseIterable {
 }
 
 extension SequenceTask {
+  public var answersEachStep: Bool { false }
+
+  /// Each step at which something is asked.
+  public func questions(_ data: Dataset) -> [[Int]] {
+    StepAnswers(data)?.asked.map { [$0] } ?? []
+  }
+
+  /// How many answers the metric is taken from.
+  func answers(in data: Dataset) -> Int { answersEachStep ? questions(data).count : data.count }
+
+  /// The metric where an answer is asked at each step: the share of the questions at all of whose steps the largest output
+  /// is a right answer. *Shapes*: outputs as the targets.
+  public func shareRight(_ outputs: Tensor, _ data: Dataset) -> Double {
+    guard let answers = StepAnswers(data) else { return .nan }
+    let best = outputs.argmax, questions = questions(data)
+    let right = questions.count { $0.allSatisfy { answers.isRight(best[$0], at: $0) } }
+    return Double(right) / Double(max(questions.count, 1))
+  }
+
   /// Whether the metric is the share of right answers; else it is the mean squared error.
   public var isAccuracy: Bool { loss != .meanSquaredError }
 
@@ -54,7 +80,7 @@ extension SequenceTask {
   /// for an accuracy, within a tenth of it for an error.
   public func isLuck(_ value: Double, of count: Int) -> Bool {
     if !isAccuracy { return value > 0.9 * baseline }
-    return value < baseline + 3 * (baseline * (1 - baseline) / Double(max(count, 1))).squareRoot()
+    return value <= baseline + 3 * (baseline * (1 - baseline) / Double(max(count, 1))).squareRoot()
   }
 
   /// Examples for a training step; the same for every network with this seed.

@@ -38,8 +38,17 @@ public struct TaskCatalog: Sendable {
     Entry("adding", lengths: (2...10_000, 100)) { length, _ in AddingTask(length: length) },
     Entry("parity", lengths: (3...256, 40)) { length, _ in ParityTask(length: length) },
     Entry("order", lengths: (10...10_000, 50)) { length, _ in OrderTask(length: length) },
+    Entry("reber", lengths: (8...10_000, 40)) { length, _ in ReberTask(length: length) },
+    Entry("reber-continual", lengths: (12...10_000, 150)) { length, _ in ReberTask(continual: length) },
+    Entry("anbn", lengths: (2...50, 10)) { length, _ in CountingTask(letters: 2, length: length) },
+    Entry("anbncn", lengths: (2...50, 10)) { length, _ in CountingTask(letters: 3, length: length) },
+    Entry("copying", lengths: (4...10_000, 64)) { length, _ in CopyingTask(length: length) },
     Entry("digits") { _, _ in ImageRowsTask.digits() },
+    Entry("digits-pixels") { _, _ in ImageRowsTask.digits(byPixel: true) },
     Entry("mnist-rows", readsFiles: true) { _, folder in try ImageRowsTask.mnist(directory: folder) },
+    Entry("mnist-pixels", readsFiles: true) { _, folder in
+      try ImageRowsTask.mnist(directory: folder, byPixel: true)
+    },
   ]
 
   /// The task of that name, if there is one.

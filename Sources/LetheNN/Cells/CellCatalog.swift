@@ -6,17 +6,35 @@ public struct CellCatalog: Sendable {
     public let name: String
     /// What it is, in a few words.
     public let summary: String
-    /// A cell of the given width.
-    public let cell: @Sendable (Int) -> any RecurrentCell
+    /// A layer of the given width that gives every step's output or the last, not built yet.
+    public let layer: @Sendable (Int, RecurrentOutputs) -> any RecurrentLayer
+    /// The cell in that layer; `nil` where the layer is no `Recurrent`.
+    public let cell: (@Sendable (Int) -> any RecurrentCell)?
     /// Whether some gate is trained straight through, so that its gradient is no derivative.
-    public var isStraightThrough: Bool
+    public var isStraightThrough = false
+    /// Whether it reads features better than raw numbers: its products have no bias, so that an input and its opposite look
+    /// alike to it.
+    public var wantsDenseBefore = false
 
     /// A kind of cell of your own, for `lethe`-like commands of your own.
     public init(
       name: String, summary: String, isStraightThrough: Bool = false,
       cell: @escaping @Sendable (Int) -> any RecurrentCell
     ) {
+      @Sendable func layer(_ cell: some RecurrentCell, _ outputs: RecurrentOutputs) -> any RecurrentLayer {
+        Recurrent(cell, outputs: outputs)
+      }
       (self.name, self.summary, self.isStraightThrough, self.cell) = (name, summary, isStraightThrough, cell)
+      self.layer = { layer(cell($0), $1) }
+    }
+
+    /// A kind of layer of your own.
+    public init(
+      name: String, summary: String, wantsDenseBefore: Bool = false,
+      layer: @escaping @Sendable (Int, RecurrentOutputs) -> any RecurrentLayer
+    ) {
+      (self.name, self.summary, self.layer, cell) = (name, summary, layer, nil)
+      self.wantsDenseBefore = wantsDenseBefore
     }
   }
 
@@ -73,9 +91,35 @@ public struct CellCatalog: Sendable {
     },
     recipe(
       "zoneout", "LSTM that keeps old states by chance", LSTMRecipe(zoneout: .init(hidden: 0.1, cell: 0.2))),
+    Entry(name: "lstm_bias0", summary: "LSTM whose forget bias starts at 0") { LSTMCell($0, forgetBias: 0) },
+    Entry(name: "lstm_bias5", summary: "LSTM whose forget bias starts at 5") { LSTMCell($0, forgetBias: 5) },
     Entry(name: "ema", summary: "exponential moving average") { EMACell($0) },
     Entry(name: "leaky", summary: "leaky integrator") { LeakyCell($0) },
+    memory("mlstm", "matrix memory of xLSTM, exponential gates", .mLSTM),
+    memory("gla", "gated linear attention", .gatedLinearAttention),
+    memory("hgrn2", "HGRN with a matrix for a state", .hgrn2(lowerBound: 0.1)),
+    memory("deltanet", "Gated DeltaNet, eigenvalues from 0 to 1", .gatedDeltaNet()),
+    memory(
+      "deltanet_negative", "Gated DeltaNet, eigenvalues from -1 to 1",
+      .gatedDeltaNet(negativeEigenvalues: true)),
+    Entry(name: "fgn", summary: "Forgetting Gate Network, the demo's") {
+      ForgettingGateNetwork($0, outputs: $1)
+    },
+    Entry(name: "layer_norm", summary: "LSTM with normalised sums and cell, on the tape") {
+      SteppedRecurrent(LayerNormLSTMCell($0), outputs: $1)
+    },
+    Entry(name: "projected", summary: "LSTM whose h is half as wide as its cell, on the tape") {
+      SteppedRecurrent(ProjectedLSTMCell($0, outputSize: ($0 + 1) / 2), outputs: $1)
+    },
   ]
+
+  /// Four heads; keys are half as long as values, as in GLA and Gated DeltaNet.
+  private static func memory(_ name: String, _ summary: String, _ rule: MatrixMemory.Rule) -> Entry {
+    Entry(name: name, summary: summary, wantsDenseBefore: true) { width, outputs in
+      MatrixMemory(
+        width, rule: rule, heads: 4, keySize: (width + 7) / 8, valueSize: (width + 3) / 4, outputs: outputs)
+    }
+  }
 
   private static func recipe(
     _ name: String, _ summary: String, _ recipe: LSTMRecipe, straightThrough: Bool = false

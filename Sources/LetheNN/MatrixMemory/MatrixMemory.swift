@@ -129,9 +129,13 @@ public struct MatrixMemory: Layer {
   public func callAsFunction(_ x: Variable) -> Variable { run(x).output }
 
   /// The widths of the state's parts: S, and n and m where the rule has them.
-  package var stateSizes: [Int] {
+  public var stateSizes: [Int] {
     [heads * keySize * valueSize] + (rule.isNormalised ? [heads * keySize, heads] : [])
   }
+
+  /// What a step of one sequence costs beside the projections: S is kept, written and read, with Gated DeltaNet also read
+  /// before it is written.
+  package var memoryOperations: Int { (rule.hasRate ? 7 : 5) * heads * keySize * valueSize }
 
   /// The outputs as `outputs` asks for, and the final state, from an initial state (`nil`: zeros).
   ///

@@ -74,7 +74,4 @@ extension CellDescription {
     }
     return nil
   }
-
-  /// Blocks of `units` rows that a step multiplies with the input, and with states.
-  package var multipliedBlocks: (input: Int, states: Int) { (inputRows, hiddenRows) }
 }

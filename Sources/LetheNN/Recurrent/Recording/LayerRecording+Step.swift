@@ -86,17 +86,31 @@ extension LayerRecording {
     ).tensor
   }
 
-  /// How far the output of each step moves with its memory, activations at their values: ∂h_t/∂c_t, [steps][units] in the
-  /// order walked; 1 where h itself is the memory. `nil` where not enough was kept.
+  /// What of a unit of memory is seen in the output of each step, all gates held: (h_t − h_t with c_t = 0) / c_t, and its
+  /// derivative where c_t is next to 0; 1 where h itself is the memory. For an LSTM o tanh(c) / c.
+  ///
+  /// *Shapes*: [steps][units] in the order walked. `nil` where not enough was kept.
   public func readOut(row: Int = 0) -> [[Double]]? {
     var equations = description.equations
-    guard let (state, _) = description.memory(&equations) else { return nil }
-    let length = timing?.lengths?[row] ?? input.shape[1]
-    if state == 0 { return Array(repeating: Array(repeating: 1, count: units), count: length) }
-    let (h, c) = (equations.results[0], equations.results[state])
+    guard let (state, _) = description.memory(&equations), let c = values[states[state]] else { return nil }
+    let times = walk(row: row).map(\.time)
+    if state == 0 { return times.map { _ in Array(repeating: 1, count: units) } }
+    let (output, memory) = (equations.results[0], equations.results[state])
     let one = equations.graph.constant(1)
-    guard let root = equations.graph.gradients(of: [h: one], to: [c])[c] else { return nil }
-    return nodes([root], equations, row: row)?[0]
+    guard let slope = equations.graph.gradients(of: [output: one], to: [memory])[memory] else {
+      return times.map { _ in Array(repeating: 0, count: units) }
+    }
+    let value = flat(c, row: row, times)
+    let zero = [Double](repeating: 0, count: value.count)
+    guard let seen = nodes([output, slope], equations, row: row, replacing: [output: nil, memory: value]),
+      let unseen = nodes([output], equations, row: row, replacing: [output: nil, memory: zero])
+    else { return nil }
+    return times.indices.map { step in
+      (0..<units).map { unit in
+        let c = value[step * units + unit]
+        return abs(c) < 1e-6 ? seen[1][step][unit] : (seen[0][step][unit] - unseen[0][step][unit]) / c
+      }
+    }
   }
 }
 

@@ -129,12 +129,12 @@ extension LayerRecording {
   }
 
   /// The times of one sequence in the order walked, and where it starts anew: there its state is zero before the step.
-  private func walk(row: Int) -> [(time: Int, isNew: Bool)] {
+  func walk(row: Int) -> [(time: Int, isNew: Bool)] {
     let length = timing?.lengths?[row] ?? input.shape[1]
     return (0..<length).map { step($0, row: row) }
   }
 
-  private func flat(_ tensor: Tensor, row: Int, _ times: [Int]) -> [Double] {
+  func flat(_ tensor: Tensor, row: Int, _ times: [Int]) -> [Double] {
     var numbers: [Double] = []
     numbers.reserveCapacity(times.count * units)
     for t in times {
@@ -150,7 +150,12 @@ extension LayerRecording {
 
   /// The values of nodes at every step of one sequence, [node][steps][units] in the order walked; `nil` where something they
   /// are made of was not kept.
-  func nodes(_ roots: [CellGraph.ID], _ equations: CellDescription.Equations, row: Int) -> [[[Double]]]? {
+  ///
+  /// - Parameter replacing: other values of nodes than those recorded; `nil` to compute one anew.
+  func nodes(
+    _ roots: [CellGraph.ID], _ equations: CellDescription.Equations, row: Int,
+    replacing: [CellGraph.ID: [Double]?] = [:]
+  ) -> [[[Double]]]? {
     let walk = walk(row: row), times = walk.map(\.time), count = walk.count * units
     func before(_ state: Int) -> [Double]? {
       guard let own = values[description.states[state]] else { return nil }
@@ -168,6 +173,7 @@ extension LayerRecording {
     for term in equations.terms {
       if let own = values[term.name] { known[term.home] = flat(own, row: row, times) }
     }
+    for (id, value) in replacing { known[id] = value }
     var isComplete = true
     let columns = equations.graph.columns(roots, count: count, known: known) { leaf in
       switch leaf {

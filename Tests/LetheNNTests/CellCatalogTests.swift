@@ -1,0 +1,59 @@
+import Lethe
+import LetheTestSupport
+import Testing
+
+@Suite struct CellCatalogTests {
+  private static func layer(_ entry: CellCatalog.Entry, _ outputs: RecurrentOutputs) -> any RecurrentLayer {
+    var layer = entry.layer(8, outputs)
+    do {
+      _ = try layer.build(input: [.any, 8 + (entry.cell?(8).description.scalars ?? 0)])
+    } catch {
+      Issue.record("\(entry.name): \(error)")
+    }
+    layer.initialize(key: RandomKey(seed: 1))
+    return layer
+  }
+
+  private static func input(_ entry: CellCatalog.Entry) -> Tensor {
+    let width = 8 + (entry.cell?(8).description.scalars ?? 0)
+    return RandomKey(seed: 2).uniform(shape: [6, 5, width], in: 0..<1)
+  }
+
+  /// The last of all outputs is the last output, the state has the sizes that the layer says, and ten steps of Adam on
+  /// one batch lower its loss.
+  @Test(arguments: CellCatalog.all.map(\.name))
+  func everyEntryIsALayerThatLearns(name: String) throws {
+    let entry = try #require(CellCatalog.entry(name))
+    func check(_ all: some RecurrentLayer, _ last: any RecurrentLayer) throws {
+      let x = Variable(Self.input(entry))
+      let (outputs, state) = all.run(x, from: nil)
+      let final = last.run(x, from: nil)
+      #expect(outputs.shape.prefix(2) == [6, 5] && final.output.shape == [6, outputs.shape[2]])
+      for row in 0..<6 {
+        for unit in 0..<outputs.shape[2] {
+          #expect(outputs.tensor[row, 4, unit] == final.output.tensor[row, unit])
+        }
+      }
+      #expect((state.hidden + state.cell).map(\.shape) == all.stateSizes.map { [6, $0] })
+
+      var layer = all
+      var optimizer = OptimizerState(.adam(rate: 0.01))
+      let target = numbers("target", outputs.shape, scale: 0.5)
+      var losses: [Float] = []
+      for _ in 0...10 {
+        let (loss, gradients) = layer.gradients(isTraining: false) { layer, tape in
+          meanSquaredError(layer(tape.constant(x.tensor)), target)
+        }
+        losses.append(loss)
+        optimizer.update(&layer, gradients: gradients)
+      }
+      #expect(losses[10] < losses[0], "\(losses)")
+    }
+    try check(Self.layer(entry, .all), Self.layer(entry, .last))
+  }
+
+  @Test func namesDiffer() {
+    #expect(Set(CellCatalog.all.map(\.name)).count == CellCatalog.all.count)
+    #expect(CellCatalog.all.allSatisfy { !$0.summary.isEmpty })
+  }
+}

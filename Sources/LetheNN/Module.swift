@@ -182,9 +182,15 @@ public protocol Layer: Model, Codable {
   /// `[features]`. A time of `.any` stands for any length.
   /// - Throws: `LetheError` when the layer cannot take such an input or is configured wrongly.
   mutating func build(input: [Int]) throws(LetheError) -> [Int]
+
+  /// The output, with an observer looking on: layers that hold recurrent ones hand it on.
+  func observed(_ x: Variable, by observer: Observer) -> Variable
 }
 
 extension Layer {
+  /// Just the output: nothing recurrent is inside.
+  public func observed(_ x: Variable, by observer: Observer) -> Variable { self(x) }
+
   /// No parameters.
   public mutating func visitParameters(_ visitor: inout ParameterVisitor) {}
 

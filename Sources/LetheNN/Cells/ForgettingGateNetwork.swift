@@ -135,9 +135,20 @@ public struct ForgettingGateNetwork: Layer {
   public func run(_ x: Variable, from state: RecurrentState? = nil) -> (
     output: Variable, state: RecurrentState
   ) {
+    run(x, from: state, observer: nil)
+  }
+
+  public func observed(_ x: Variable, by observer: Observer) -> Variable {
+    observer.inside("memory") { run(x, from: nil, observer: observer).output }
+  }
+
+  private func run(_ x: Variable, from state: RecurrentState?, observer: Observer?) -> (
+    output: Variable, state: RecurrentState
+  ) {
     let input = x.dropped(dropout.input)
     let f = gate(input)
-    let reading = memory.runAll(input, from: state, wantsOutputGate: outputGate == .twice)
+    let reading = memory.runAll(
+      input, from: state, wantsOutputGate: outputGate == .twice, observer: observer)
     var m = reading.output
     if let o = reading.outputGate { m = m * o }
     var y = f * m

@@ -94,6 +94,13 @@ public struct Sequential: Layer, LogitsModel {
     return layers.indices.reduce(x) { run($1, $0) { $0($1) } }
   }
 
+  public func observed(_ x: Variable, by observer: Observer) -> Variable {
+    checkInput(x)
+    return layers.enumerated().reduce(x) { x, entry in
+      observer.inside("\(entry.offset)") { entry.element.observed(x, by: observer) }
+    }
+  }
+
   /// The activation of the last layer.
   public var finalActivation: Activation { (layers.last as? any LogitsModel)?.finalActivation ?? .linear }
 

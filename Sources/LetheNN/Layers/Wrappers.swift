@@ -27,6 +27,10 @@ public struct Residual: Layer {
   public mutating func visitParameters(_ visitor: inout ParameterVisitor) { visitor.visit("inner", &inner) }
 
   public func callAsFunction(_ x: Variable) -> Variable { x + inner(x) }
+
+  public func observed(_ x: Variable, by observer: Observer) -> Variable {
+    x + observer.inside("inner") { inner.observed(x, by: observer) }
+  }
 }
 
 /// Layers whose input is put beside their output: y = [x, f(x)].
@@ -56,6 +60,10 @@ public struct DenseConnection: Layer {
   public mutating func visitParameters(_ visitor: inout ParameterVisitor) { visitor.visit("inner", &inner) }
 
   public func callAsFunction(_ x: Variable) -> Variable { .concatenated([x, inner(x)]) }
+
+  public func observed(_ x: Variable, by observer: Observer) -> Variable {
+    .concatenated([x, observer.inside("inner") { inner.observed(x, by: observer) }])
+  }
 }
 
 /// Layers applied to every step alone, such as a convolution to every frame.

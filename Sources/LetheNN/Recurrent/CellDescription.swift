@@ -61,19 +61,6 @@ public struct CellDescription: Sendable {
     var input: Int?
     var hidden: Int?
   }
-  /// The arithmetic as it was described, for the slow twin.
-  struct Equations: Sendable, Equatable {
-    struct Term: Sendable, Equatable {
-      var seesInput: Bool
-      var fixed: FixedInput?
-      var sources: [CellGraph.ID]
-      var hasBias: Bool
-    }
-    var graph: CellGraph
-    var terms: [Term]
-    var results: [CellGraph.ID]
-  }
-
   let kernel: lethe_cell
   /// Vectors of saved values for each unit, and in which of them each gate's value lies.
   let slots: Int
@@ -103,7 +90,8 @@ public struct CellDescription: Sendable {
   /// How the biases start, block by block.
   var biasInitializers: [Initializer] = []
   var program: CellProgram?
-  var equations: Equations?
+  /// Of a described cell; see `equations`.
+  var described: Equations?
 
   /// Describes a cell; see `CellBuilder`. Costs some ten microseconds: a layer does it once.
   public init(_ name: String, _ body: (CellBuilder) -> Signal) {
@@ -118,7 +106,7 @@ public struct CellDescription: Sendable {
     hiddenRows: Int, biasRows: Int,
     hasHiddenBias: Bool, vectors: [CellBuilder.Vector] = [], vectorSlots: [Int] = [],
     noises: [Noise] = [], biasInitializers: [Initializer] = [], program: CellProgram? = nil,
-    equations: Equations? = nil
+    described: Equations? = nil
   ) {
     (self.name, self.gates, self.states, self.kernel) = (name, gates, states, kernel)
     (self.slots, self.gateSlots, self.projections, self.stages) = (slots, gateSlots, projections, stages)
@@ -126,7 +114,7 @@ public struct CellDescription: Sendable {
     (self.fixedInputs, self.scalars) = (fixedInputs, scalars)
     (self.biasRows, self.hasHiddenBias, self.vectors) = (biasRows, hasHiddenBias, vectors)
     (self.vectorSlots, self.biasInitializers) = (vectorSlots, biasInitializers)
-    (self.program, self.equations, self.noises) = (program, equations, noises)
+    (self.program, self.described, self.noises) = (program, described, noises)
   }
 
   private init(
@@ -200,6 +188,6 @@ extension CellDescription: Equatable {
   public static func == (a: CellDescription, b: CellDescription) -> Bool {
     a.kernel == b.kernel && a.gateActivation == b.gateActivation && a.gates == b.gates && a.states == b.states
       && (a.program === b.program
-        || a.equations == b.equations && a.vectors == b.vectors && a.noises == b.noises)
+        || a.described == b.described && a.vectors == b.vectors && a.noises == b.noises)
   }
 }

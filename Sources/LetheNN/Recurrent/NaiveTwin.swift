@@ -1,4 +1,3 @@
-import CLetheKernels
 import LetheCore
 
 /// The recurrent engine again, slow and obvious: one sequence, one step, one unit at a time, in doubles.
@@ -7,13 +6,15 @@ import LetheCore
 package struct NaiveTwin {
   package typealias Vector = [Double]
 
-  package var description: CellDescription
+  package let description: CellDescription
+  private let cell: CellDescription.Equations
   package var units: Int
   /// As in a file, in the order of `CellDescription.parts`.
   package var parts: [Vector]
 
   package init(_ description: CellDescription, units: Int, parts: [Vector]) {
     self.description = description
+    cell = description.equations
     self.units = units
     self.parts = parts
   }
@@ -46,41 +47,6 @@ package struct NaiveTwin {
 
   /// One step.
   package func next(_ x: Vector, _ state: State, _ mask: Vector? = nil) -> State {
-    if let equations = description.equations { return described(equations, x, state, mask) }
-    let seen = mask.map { zip($0, state.h).map { $0 * $1 } } ?? state.h
-    switch description.kernel {
-    case LETHE_CELL_LSTM: return lstm(x, seen, state)
-    case LETHE_CELL_GRU_AFTER: return gruAfter(x, seen, state)
-    case LETHE_CELL_GRU_BEFORE: return gruBefore(x, seen, state)
-    default:
-      let relu = description.kernel == LETHE_CELL_RNN_RELU
-      return State([sum(0, x, seen).map { relu ? max($0, 0) : Self.tanh($0) }])
-    }
-  }
-
-  private func lstm(_ x: Vector, _ h: Vector, _ state: State) -> State {
-    let i = sum(0, x, h).map(gate), f = sum(1, x, h).map(gate)
-    let g = sum(2, x, h).map(Self.tanh), o = sum(3, x, h).map(gate)
-    let c = (0..<units).map { f[$0] * state.c[$0] + i[$0] * g[$0] }
-    return State([(0..<units).map { o[$0] * Self.tanh(c[$0]) }, c])
-  }
-
-  private func gruAfter(_ x: Vector, _ h: Vector, _ state: State) -> State {
-    let r = sum(0, x, h).map(gate), z = sum(1, x, h).map(gate)
-    let xn = product(0, 2, x, bias: 2), hn = product(1, 2, h, bias: 3)
-    let n = (0..<units).map { Self.tanh(xn[$0] + r[$0] * hn[$0]) }
-    return State([(0..<units).map { z[$0] * state.h[$0] + (1 - z[$0]) * n[$0] }])
-  }
-
-  private func gruBefore(_ x: Vector, _ h: Vector, _ state: State) -> State {
-    let r = sum(0, x, h).map(gate), z = sum(1, x, h).map(gate)
-    let n = sum(2, x, (0..<units).map { r[$0] * h[$0] }).map(Self.tanh)
-    return State([(0..<units).map { z[$0] * state.h[$0] + (1 - z[$0]) * n[$0] }])
-  }
-
-  private func described(_ cell: CellDescription.Equations, _ x: Vector, _ state: State, _ mask: Vector?)
-    -> State
-  {
     let ones = mask ?? Vector(repeating: 1, count: units)
     var terms = [Vector?](repeating: nil, count: cell.terms.count)
     func values(_ ids: [CellGraph.ID]) -> [Vector] {
@@ -105,54 +71,40 @@ package struct NaiveTwin {
     }
     func term(_ number: Int) -> Vector {
       let own = cell.terms[number]
-      let inputRow = cell.terms[..<number].count { $0.seesInput }
-      var row = cell.terms[..<number].reduce(0) { $0 + $1.sources.count }
-      let bias = cell.terms[..<number].count { $0.hasBias }
       var sum = Vector(repeating: 0, count: units)
-      if own.hasBias, let part = description.inputBiasPart {
-        sum = Array(parts[part][bias * units..<(bias + 1) * units])
+      for (part, block) in [
+        (description.inputBiasPart, own.bias.input), (description.hiddenBiasPart, own.bias.hidden),
+      ] {
+        guard let part, let block else { continue }
+        sum = zip(sum, parts[part][block * units..<(block + 1) * units]).map { $0 + $1 }
       }
       let seen = Array(x.dropLast(description.scalars))
       switch own.fixed {
       case .identity: sum = seen
       case .scalar(let index): sum = sum.map { _ in x[seen.count + index] }
-      case nil: if own.seesInput { sum = zip(sum, product(0, inputRow, seen, bias: nil)).map { $0 + $1 } }
+      case nil: if own.seesInput { sum = zip(sum, product(0, cell.inputRow(number), seen)).map { $0 + $1 } }
       }
-      for source in own.sources {
+      for (index, source) in own.sources.enumerated() {
         var seen = values([source])[0]
         // Recurrent dropout is for h, and for what is made of gates and states.
         if case .leaf(.state(let state)) = cell.graph.nodes[source], state > 0 {
         } else {
           seen = zip(seen, ones).map { $0 * $1 }
         }
-        sum = zip(sum, product(description.hiddenPart ?? 0, row, seen, bias: nil)).map { $0 + $1 }
-        row += 1
+        let row = cell.hiddenRow(number) + index
+        sum = zip(sum, product(description.hiddenPart ?? 0, row, seen)).map { $0 + $1 }
       }
       return sum
     }
     return State(values(cell.results))
   }
 
-  /// W x + U h + both biases, for one gate of a built-in cell.
-  private func sum(_ row: Int, _ x: Vector, _ h: Vector) -> Vector {
-    zip(product(0, row, x, bias: 2), product(1, row, h, bias: 3)).map { $0 + $1 }
-  }
-
-  /// One block of rows of a weight, and of a bias.
-  private func product(_ weight: Int, _ number: Int, _ x: Vector, bias: Int?) -> Vector {
+  /// One block of rows of a weight, times x.
+  private func product(_ weight: Int, _ number: Int, _ x: Vector) -> Vector {
     (0..<units).map { unit in
       let row = number * units + unit
-      return (0..<x.count).reduce(bias.map { parts[$0][row] } ?? 0) {
-        $0 + parts[weight][row * x.count + $1] * x[$1]
-      }
+      return (0..<x.count).reduce(0) { $0 + parts[weight][row * x.count + $1] * x[$1] }
     }
-  }
-
-  private func gate(_ x: Double) -> Double {
-    if case .hardSigmoid(let slope, let offset) = description.gateActivation {
-      return min(max(Double(slope) * x + Double(offset), 0), 1)
-    }
-    return Self.sigmoid(x)
   }
 
   package static func sigmoid(_ x: Double) -> Double { 1 / (1 + Elementary.exp(-x)) }

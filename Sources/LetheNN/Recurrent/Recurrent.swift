@@ -207,16 +207,23 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   }
 
   /// What every gate of the top layer did at every step, forward in time, by the gate's name (`description.gates`); in
-  /// evaluation mode. Empty for cells without gates.
+  /// evaluation mode. Empty for cells without gates. `record` tells more.
   ///
   /// *Shapes*: x [batch, time, features] → each [batch, time, hidden].
   public func gateValues(_ x: Variable, from state: RecurrentState? = nil) -> [String: Tensor] {
-    runAll(Variable(x.tensor, timing: x.timing), from: state, wantsGates: true).gates
+    let gates = Set(description.gates).subtracting(description.states)
+    let observer = Observer(keeping: { gates.contains($0) })
+    _ = runAll(Variable(x.tensor, timing: x.timing), from: state, observer: observer)
+    return observer.recordings.last { $0.layer == layers - 1 && !$0.isReversed }?.values ?? [:]
+  }
+
+  public func observed(_ x: Variable, by observer: Observer) -> Variable {
+    runAll(x, from: nil, observer: observer).output
   }
 
   func runAll(
-    _ x: Variable, from state: RecurrentState? = nil, wantsOutputGate: Bool = false, wantsGates: Bool = false
-  ) -> (output: Variable, state: RecurrentState, outputGate: Variable?, gates: [String: Tensor]) {
+    _ x: Variable, from state: RecurrentState? = nil, wantsOutputGate: Bool = false, observer: Observer? = nil
+  ) -> (output: Variable, state: RecurrentState, outputGate: Variable?) {
     let (name, units) = (Cell.kind, cell.hiddenSize)
     require(!weights.isEmpty, "\(name): not built; give inputSize, or put it into Sequential")
     require(
@@ -238,7 +245,6 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     var input = x.dropped(dropout.input)
     var final = RecurrentState(hidden: [])
     var gate: Variable?
-    var gates: [String: Tensor] = [:]
     for layer in 0..<layers {
       let isTop = layer == layers - 1
       let wantsSteps = !isTop || outputs == .all || headSize != nil
@@ -256,14 +262,17 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
             return Tensor(mask.scalars.map { $0 > 0 ? 1 : 0 }, shape: mask.shape)
           }
         }
-        let result = pass.run(
-          input,
-          weights: .init(parts: self.variables(own, x), cache: own.cache),
-          initial: state.map { [$0.hidden[index]] + $0.cell[index * others..<(index + 1) * others] }
-            ?? own.initial.map { x.with($0).repeated(batch) },
-          wantsOutputs: wantsSteps, wantsOutputGate: wantsOutputGate && isTop,
-          wantsGates: wantsGates && isTop && direction == 0)
-        if direction == 0 { gates = result.gates }
+        let initial =
+          state.map { [$0.hidden[index]] + $0.cell[index * others..<(index + 1) * others] }
+          ?? own.initial.map { x.with($0).repeated(batch) }
+        let parts = RecurrentPass.Weights(parts: variables(own, x), cache: own.cache)
+        let wantsGate = wantsOutputGate && isTop
+        let result =
+          observer?.run(
+            pass, input, parts, initial: initial, wantsOutputGate: wantsGate, layer: layer,
+            isReversed: direction == 1)
+          ?? pass.run(
+            input, weights: parts, initial: initial, wantsOutputs: wantsSteps, wantsOutputGate: wantsGate)
         final.hidden.append(result.states[0])
         final.cell += result.states.dropFirst()
         gate = result.outputGate
@@ -277,7 +286,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
       output = head(.concatenated([output, x]).timed(timing))
       if outputs == .last { output = output.lastStep() }
     }
-    return (output.dropped(dropout.output), final, gate, gates)
+    return (output.dropped(dropout.output), final, gate)
   }
 
   private func merged(_ sides: [Variable]) -> Variable {

@@ -30,8 +30,8 @@ struct RecurrentPass {
     var states: [Variable]
     /// The output gate's values [batch, time, units], when asked for.
     var outputGate: Variable?
-    /// The values of all gates by name, each [batch, time, units], when asked for.
-    var gates: [String: Tensor] = [:]
+    /// The values of gates and states by name, each [batch, time, units], as asked for.
+    var values: [String: Tensor] = [:]
   }
 
   var blocks: Int { (units + 15) / 16 }
@@ -68,11 +68,12 @@ struct RecurrentPass {
   /// - Parameter initial: all states, h first, or none: zeros.
   func run(
     _ x: Variable, weights: Weights, initial: [Variable], wantsOutputs: Bool, wantsOutputGate: Bool = false,
-    wantsGates: Bool = false
+    keeping names: ((String) -> Bool)? = nil
   ) -> Result {
     let parts = [x] + weights.parts
     let recorded = (parts + initial).contains(where: \.isRecorded)
-    let keeps = recorded || wantsOutputGate || wantsGates
+    let gates = names.map { names in description.recordedGates.filter { names($0.name) } } ?? []
+    let keeps = recorded || wantsOutputGate || !gates.isEmpty
     let steps = wantsOutputs ? layout.scattered(columns: units) : nil
     let work = forward(x.tensor, weights: weights, initial.map(\.tensor), keeps: keeps, outputs: steps)
 
@@ -85,11 +86,11 @@ struct RecurrentPass {
     if let steps { outputs.append(steps) }
     if wantsOutputGate { outputs.append(values(ofSlot: 3, work)) }
     // Read now: a backward pass turns gate values into gradients where they lie.
-    var gates: [String: Tensor] = [:]
-    if wantsGates, slots > 1 {
-      for (gate, slot) in zip(description.gates, description.gateSlots) {
-        gates[gate] = values(ofSlot: slot, work)
-      }
+    var values: [String: Tensor] = [:]
+    for gate in gates { values[gate.name] = self.values(ofSlot: gate.slot, work) }
+    for (number, state) in description.states.enumerated() where names?(state) ?? false {
+      values[state] =
+        number == 0 ? steps ?? self.values(ofState: 0, work) : self.values(ofState: number, work)
     }
 
     var variables: [Variable]
@@ -105,7 +106,7 @@ struct RecurrentPass {
     } else {
       variables = outputs.map { Variable($0) }
     }
-    var result = Result(outputs: nil, states: Array(variables[..<states]), outputGate: nil, gates: gates)
+    var result = Result(outputs: nil, states: Array(variables[..<states]), outputGate: nil, values: values)
     variables.removeFirst(states)
     if wantsOutputs { result.outputs = variables.removeFirst().timed(x.timing) }
     if wantsOutputGate { result.outputGate = variables.removeFirst().timed(x.timing) }
@@ -225,6 +226,14 @@ struct RecurrentPass {
     layout.scatter(
       values.pointer, block: rows * 16, layout.runs(0..<layout.steps, 0..<batch), into: result, columns: units
     )
+    return result
+  }
+
+  private func values(ofState number: Int, _ work: Work) -> Tensor {
+    let result = layout.scattered(columns: units)
+    let (block, pointer) = statePointer(work, number)
+    layout.scatter(
+      pointer, block: block, layout.runs(0..<layout.steps, 0..<batch), into: result, columns: units)
     return result
   }
 

@@ -28,7 +28,8 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
       return StreamEngine(
         PackedRecurrent(
           layer.description, parts: weights.parts.map(\.value), inputs: index == 0 ? layer.features : units,
-          units: units), initial: weights.initial.map { $0.value.reshaped([1, units]) })
+          units: units), parts: weights.parts.map(\.value), cache: weights.cache,
+        initial: weights.initial.map { $0.value.reshaped([1, units]) })
     }
   }
 
@@ -72,6 +73,26 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
     }
   }
 
+  /// Whether gates are kept for `recordings`; off costs nothing.
+  public var recordsGates: Bool {
+    get { engines[0].recordsGates }
+    set {
+      for index in engines.indices {
+        engines[index] = engines[index].fork()
+        engines[index].recordsGates = newValue
+      }
+    }
+  }
+
+  /// What each layer did at the last step: gates by name, and states before and after. Made anew at each call.
+  ///
+  /// *Shapes*: [1, 1, hidden] each.
+  /// - Precondition: `recordsGates` was on at the last step.
+  public var recordings: [LayerRecording] {
+    require(recordsGates, "stream: set recordsGates before the step to be recorded")
+    return engines.enumerated().map { $1.recording(layer: $0) }
+  }
+
   /// Goes back to the state it began with: zeros, or what the layer has learned.
   public mutating func reset() {
     for index in engines.indices {
@@ -94,6 +115,8 @@ private final class StreamEngine: @unchecked Sendable {
   let inputs: Int
   let units: Int
   private let packed: PackedRecurrent
+  private let parts: [Tensor]
+  private let cache: PackedCache
   private let input: Storage
   private let gates: Storage
   /// Two of each kind of state, h first: a step reads one and writes the other. [even or odd][kind][block][16]
@@ -112,8 +135,9 @@ private final class StreamEngine: @unchecked Sendable {
   /// 1 after an odd number of steps: which arguments are next, and which state is the newest.
   private let turn: UnsafeMutablePointer<Int>
 
-  init(_ packed: PackedRecurrent, initial: [Tensor]) {
+  init(_ packed: PackedRecurrent, parts: [Tensor], cache: PackedCache, initial: [Tensor]) {
     self.packed = packed
+    (self.parts, self.cache) = (parts, cache)
     self.initial = initial
     (inputs, units) = (packed.inputs, packed.units)
     let blocks = packed.blocks, slots = packed.description.slots
@@ -193,8 +217,11 @@ private final class StreamEngine: @unchecked Sendable {
   }
 
   func fork() -> StreamEngine {
-    let twin = StreamEngine(packed, initial: initial)
+    let twin = StreamEngine(packed, parts: parts, cache: cache, initial: initial)
     twin.turn.pointee = turn.pointee
+    twin.recordsGates = recordsGates
+    twin.gates.pointer.update(from: gates.pointer, count: gates.count)
+    twin.input.pointer.update(from: input.pointer, count: input.count)
     for (to, from) in zip(twin.states, states) { to.pointer.update(from: from.pointer, count: from.count) }
     return twin
   }
@@ -209,12 +236,41 @@ private final class StreamEngine: @unchecked Sendable {
     }
   }
 
-  var state: [Tensor] {
-    let newest = states[turn.pointee], plane = newest.count / kinds
+  var state: [Tensor] { states(turn.pointee) }
+
+  /// Each kind of state in one of the two buffers.
+  private func states(_ which: Int) -> [Tensor] {
+    let from = states[which], plane = from.count / kinds
     return (0..<kinds).map { kind in
       Tensor(shape: [1, units]) { to in
-        to.baseAddress?.update(from: newest.pointer + kind * plane, count: units)
+        to.baseAddress?.update(from: from.pointer + kind * plane, count: units)
       }
     }
+  }
+
+  /// Whether a step leaves the values of its gates.
+  var recordsGates: Bool {
+    get { arguments.pointee.keep_gates }
+    set { for odd in 0...1 { arguments[odd].keep_gates = newValue } }
+  }
+
+  func recording(layer: Int) -> LayerRecording {
+    let description = packed.description
+    var recording = LayerRecording(
+      path: "", layer: layer, isReversed: false,
+      input: Tensor(shape: [1, 1, inputs]) { $0.baseAddress?.update(from: input.pointer, count: inputs) },
+      timing: nil, units: units, description: description, initial: states(1 - turn.pointee), parts: parts,
+      cache: cache)
+    for gate in description.recordedGates {
+      recording.values[gate.name] = Tensor(shape: [1, 1, units]) { to in
+        for unit in 0..<units {
+          to[unit] = gates.pointer[(unit / 16 * description.slots + gate.slot) * 16 + unit % 16]
+        }
+      }
+    }
+    for (name, value) in zip(description.states, state) {
+      recording.values[name] = value.reshaped([1, 1, units])
+    }
+    return recording
   }
 }

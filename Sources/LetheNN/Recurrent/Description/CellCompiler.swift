@@ -175,7 +175,7 @@ struct CellCompiler {
     }
     program.backward = backward(outputs, homes: homes, reads: reads, first: first, last: last, spill: spill)
     program.finish()
-    return assemble(program)
+    return assemble(program, homes: homes)
   }
 
   /// The engine fills these slots before a step; nothing overwrites them.
@@ -267,7 +267,7 @@ struct CellCompiler {
     }
   }
 
-  private func assemble(_ program: CellProgram) -> CellDescription {
+  private func assemble(_ program: CellProgram, homes: [CellGraph.ID]) -> CellDescription {
     let terms = builder.terms
     var inputRows = 0, hiddenRows = 0, biasRows = 0
     let gates = terms.indices.filter { terms[$0].fixed == nil }
@@ -320,10 +320,12 @@ struct CellCompiler {
       vectors: builder.vectors, vectorSlots: dVectorSlot,
       noises: zip(noiseSlot, builder.noises).map { .init(slot: $0, rate: $1) },
       biasInitializers: terms.compactMap(\.bias), program: program,
-      equations: .init(
+      described: .init(
         graph: builder.graph,
-        terms: terms.map {
-          .init(seesInput: $0.seesInput, fixed: $0.fixed, sources: $0.sources, hasBias: $0.bias != nil)
+        terms: terms.enumerated().map { number, term in
+          .init(
+            name: term.name, seesInput: term.seesInput, fixed: term.fixed, sources: term.sources,
+            bias: biases[slotOfTerm[number]], slot: slotOfTerm[number], home: homes[number])
         },
         results: results))
   }

@@ -1,0 +1,112 @@
+import LetheCore
+
+// Single steps run again from where a recorded sequence stood: what instruments ask of a layer.
+
+extension LayerRecording {
+  /// The width of the whole state: units times states.
+  public var stateSize: Int { units * states.count }
+
+  /// The time of a step walked, and whether the sequence starts anew there.
+  func step(_ index: Int, row: Int) -> (time: Int, isNew: Bool) {
+    let length = timing?.lengths?[row] ?? input.shape[1]
+    require((0..<length).contains(index), "step \(index) of a sequence of \(length)")
+    let t = isReversed ? length - 1 - index : index
+    let boundary = isReversed ? t + 1 : t
+    return (t, boundary < length && timing?.resets?[row][boundary] ?? false)
+  }
+
+  /// The states before a step walked, h first, each [1, units]; `nil` where states were not kept.
+  func states(before index: Int, row: Int) -> [Tensor]? {
+    let (_, isNew) = step(index, row: row)
+    if isNew { return states.map { _ in Tensor(zeros: [1, units]) } }
+    if index == 0 { return initial.map { $0.rows(row..<row + 1) } }
+    let (t, _) = step(index - 1, row: row)
+    var result: [Tensor] = []
+    for name in states {
+      guard let value = values[name] else { return nil }
+      result.append(Self.row(value, (row * input.shape[1] + t) * units, units))
+    }
+    return result
+  }
+
+  private static func row(_ tensor: Tensor, _ start: Int, _ width: Int) -> Tensor {
+    Tensor(shape: [1, width]) { $0.baseAddress?.update(from: tensor.pointer + start, count: width) }
+  }
+
+  /// What the layer was given at a step walked: [1, features].
+  public func input(at index: Int, row: Int) -> Tensor {
+    let features = input.shape[2]
+    return Self.row(input, (row * input.shape[1] + step(index, row: row).time) * features, features)
+  }
+
+  private func pass(batch: Int) -> RecurrentPass {
+    RecurrentPass(
+      description: description,
+      layout: SequenceLayout(batch: batch, time: 1, timing: nil, isReversed: false), inputs: input.shape[2],
+      units: units, hiddenMask: nil)
+  }
+
+  /// One step run again with other inputs: a batch of sequences of one step each, from the state before step `index`.
+  ///
+  /// *Shapes*: inputs [count, features]. Returns `nil` where states were not kept.
+  public func replayed(step index: Int, row: Int, inputs: Tensor) -> LayerRecording? {
+    guard let before = states(before: index, row: row) else { return nil }
+    let count = inputs.shape[0], x = inputs.reshaped([count, 1, inputs.shape[1]])
+    let initial = before.map { Variable(Tensor(shape: [count, units], repeatingRow: $0)) }
+    let result = pass(batch: count).run(
+      Variable(x), weights: .init(parts: parts.map { Variable($0) }, cache: cache), initial: initial,
+      wantsOutputs: true, keeping: { _ in true })
+    var copy = LayerRecording(
+      path: path, layer: layer, isReversed: false, input: x, timing: nil, units: units,
+      description: description, initial: initial.map(\.tensor), parts: parts, cache: cache)
+    copy.values = result.values
+    return copy
+  }
+
+  /// Takes gradients with respect to the state after step `index` to gradients with respect to the state before it, by the
+  /// engine's backward pass: rows of Vᵀ ∂s_t/∂s_{t−1}.
+  ///
+  /// *Shapes*: [count, stateSize] → the same, states side by side, h first; `nil` where states were not kept.
+  public func pulledBack(_ gradients: Tensor, through index: Int, row: Int) -> Tensor? {
+    guard let before = states(before: index, row: row) else { return nil }
+    let count = gradients.shape[0]
+    if step(index, row: row).isNew { return Tensor(zeros: gradients.shape) }
+    let tape = Tape(isTraining: false)
+    let initial = before.map { tape.watched(Tensor(shape: [count, units], repeatingRow: $0)) }
+    let x = Tensor(shape: [count, input.shape[2]], repeatingRow: input(at: index, row: row))
+    let result = pass(batch: count).run(
+      tape.constant(x.reshaped([count, 1, input.shape[2]])),
+      weights: .init(parts: parts.map { Variable($0) }, cache: cache), initial: initial, wantsOutputs: false)
+    let found = tape.gradients(
+      of: result.states.enumerated().map { number, state in
+        (state, gradients.columns(number * units..<(number + 1) * units))
+      })
+    return Variable.concatenated(
+      initial.map { Variable(found[$0] ?? Tensor(zeros: [count, units])) }
+    ).tensor
+  }
+
+  /// How far the output of each step moves with its memory, activations at their values: ∂h_t/∂c_t, [steps][units] in the
+  /// order walked; 1 where h itself is the memory. `nil` where not enough was kept.
+  public func readOut(row: Int = 0) -> [[Double]]? {
+    var equations = description.equations
+    guard let (state, _) = description.memory(&equations) else { return nil }
+    let length = timing?.lengths?[row] ?? input.shape[1]
+    if state == 0 { return Array(repeating: Array(repeating: 1, count: units), count: length) }
+    let (h, c) = (equations.results[0], equations.results[state])
+    let one = equations.graph.constant(1)
+    guard let root = equations.graph.gradients(of: [h: one], to: [c])[c] else { return nil }
+    return nodes([root], equations, row: row)?[0]
+  }
+}
+
+extension Tensor {
+  /// The same row in every row.
+  fileprivate init(shape: [Int], repeatingRow row: Tensor) {
+    let width = row.count
+    self.init(shape: shape) { to in
+      guard let to = to.baseAddress else { return }
+      copyColumns(from: row.pointer, row: 0, to: to, row: width, width: width, rows: shape[0])
+    }
+  }
+}

@@ -2,7 +2,9 @@
 public enum LabCatalog {
   /// All of them, from what follows from the equation to what is learned.
   public static let all: [any Lab] = [
-    VanishLab(), CarouselLab(), HalfLifeLab(), BoundedLab(), ForgetBiasLab(), HardSigmoidLab(), BudgetLab(), DropoutLab(),
+    VanishLab(), CarouselLab(), HalfLifeLab(), BoundedLab(), ForgetBiasLab(), HardSigmoidLab(), BudgetLab(),
+    DropoutLab(),
+    TrapdoorLab(),
   ]
 
   /// The laboratory of that name, if there is one.

@@ -4,7 +4,7 @@ public enum LabCatalog {
   public static let all: [any Lab] = [
     VanishLab(), CarouselLab(), HalfLifeLab(), BoundedLab(), ForgetBiasLab(), HardSigmoidLab(), BudgetLab(),
     DropoutLab(),
-    TrapdoorLab(), RecallLab(), NegationLab(), LossLab(), ControllerLab(), BracketsLab(),
+    TrapdoorLab(), RecallLab(), NegationLab(), LossLab(), ControllerLab(), BracketsLab(), DelayLab(),
   ]
 
   /// The laboratory of that name, if there is one.

@@ -107,7 +107,9 @@ struct LabRunCommand: ParsableCommand {
     try OutputPath.makeFolder(folder.path)
     for lab in labs { try OutputPath.check(folder.file(lab.name + ".json")) }
     Interruption.catchSignals()
-    let setup = LabSetup(isQuick: quick, seeds: seeds?.value, data: data) { Interruption.isRequested }
+    let setup = LabSetup(isQuick: quick, seeds: seeds?.value, data: data, output: folder.path) {
+      Interruption.isRequested
+    }
     let status = LabProgress.automatic()
     var results: [LabResult] = []
     for (index, lab) in labs.enumerated() {

@@ -17,7 +17,7 @@ struct InstrumentsTests {
       "clipped",
     ])
   func ledger(name: String) throws {
-    let cell = try #require(CellCatalog.entry(name)).cell(9)
+    let cell = try #require(CellCatalog.entry(name)?.cell?(9))
     func make<Cell: RecurrentCell>(_ cell: Cell) -> any Layer {
       Recurrent(cell, inputSize: 9, key: RandomKey(seed: 4))
     }

@@ -20,7 +20,7 @@ struct RecurrentBoundsTests {
       }
       return (layer, features)
     }
-    let cell = try #require(CellCatalog.entry(name)).cell(Self.units)
+    let cell = try #require(CellCatalog.entry(name)?.cell?(Self.units))
     return make(cell)
   }
 

@@ -50,6 +50,8 @@ public struct LabSetup: Sendable {
   public var seeds: Int
   /// The folder of data sets, for laboratories that read some.
   public var data: String?
+  /// The folder that laboratories which make more than a result, such as a model, write it to; `nil`: they keep nothing.
+  public var output: String?
   /// Asked often; once it says yes the laboratory ends.
   public var shouldStop: @Sendable () -> Bool
 
@@ -57,11 +59,12 @@ public struct LabSetup: Sendable {
   ///
   /// - Precondition: there is a seed.
   public init(
-    isQuick: Bool = false, seeds: Int? = nil, data: String? = nil,
+    isQuick: Bool = false, seeds: Int? = nil, data: String? = nil, output: String? = nil,
     shouldStop: @escaping @Sendable () -> Bool = { false }
   ) {
     require(seeds ?? 1 > 0, "LabSetup: expected seeds above 0, got \(seeds ?? 0)")
     (self.isQuick, self.seeds, self.data) = (isQuick, seeds ?? Self.seeds(isQuick: isQuick), data)
+    self.output = output
     self.shouldStop = shouldStop
   }
 

@@ -41,8 +41,9 @@ extension LookReport {
     }
     try explainAnswer(model, x, recording.output, classes)
 
-    let others = others.map { model.record($0).layers } ?? recording.layers
-    for layer in others {
+    let wide = others.map { model.record($0) } ?? recording
+    try certify(model, within: others ?? x, wide)
+    for layer in wide.layers {
       let rows = layer.input.shape[0]
       guard let retention = Retention((0..<rows).compactMap { layer.memory(row: $0) }) else { continue }
       memories.append(Self.memory(retention, layer.name, basis))
@@ -158,6 +159,30 @@ extension LookReport {
     return GradientFlow(
       layer: layer.name, norms: inTime(flow.norms), gateProducts: inTime(flow.cellPath),
       plainRate: plain?.factor)
+  }
+
+  /// For inputs between the least and the largest number in the data.
+  private mutating func certify(
+    _ model: Sequential, within data: Tensor, _ recording: Recording
+  ) throws(LetheError) {
+    let scalars = data.scalars
+    guard let least = scalars.min(), let most = scalars.max(), least <= most else { return }
+    let found = try model.certificates(
+      inputRange: .every(least...most), observing: [recording], margin: 0.1)
+    func range(_ interval: Interval?) -> ClosedRange<Double>? {
+      guard let interval, interval.low <= interval.high else { return nil }
+      return interval.low...interval.high
+    }
+    for layer in found.layers {
+      for statement in layer.statements {
+        certificates.append(
+          Certificate(
+            found.layers.count > 1 ? "\(layer.name): \(statement.what)" : statement.what,
+            bound: statement.isProved ? range(statement.bound) : nil, observed: range(statement.observed),
+            isProved: statement.isProved, remark: statement.text))
+      }
+      notes.append("Bounds of \(layer.name) hold for \(layer.source).")
+    }
   }
 
   // MARK: The answer

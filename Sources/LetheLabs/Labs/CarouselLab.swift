@@ -50,7 +50,7 @@ struct CarouselLab: Lab {
     return LabResult(
       self, setup, findings: findings,
       seen: [
-        "The derivative is the forget gate to \(LabFinding.text(runs.map(\.trained.gradient).max() ?? .nan, .power)). Over "
+        "The largest difference of the derivative from the forget gate is \(LabFinding.text(runs.map(\.trained.gradient).max() ?? .nan, .power)). Over "
           + "\(lags[last]) steps the path through h is \(LabFinding.text(fresh, .share)) of the Jacobian with random weights, "
           + "\(LabFinding.text(trained, .share)) after training."
       ],

@@ -48,7 +48,8 @@ public struct LabFolder: Sendable {
       guard let result = try? decoder.decode(LabResult.self, from: Data(bytes)), result.name == lab.name
       else {
         throw LetheError(
-          path, "is no result of the laboratory '\(lab.name)'", expected: "what 'lethe lab run' wrote",
+          path, "is no result of the laboratory '\(lab.name)'",
+          expected: "what this version of 'lethe lab run' wrote",
           advice: "run 'lethe lab run \(lab.name)' again")
       }
       return result

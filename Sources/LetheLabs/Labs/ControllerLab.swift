@@ -8,7 +8,8 @@ import LetheNN
 ///
 /// The LSTM is trained by backpropagation through the simulated plant. The cost of a step is (x − r)² + 0.02 (u − u before)².
 /// Margins are found by simulation, saturation included: by how much the loop's gain can be raised, and by how many steps its
-/// action delayed, before a step of the target no longer settles.
+/// action delayed, before a step of the target no longer settles within 400 steps, four times what it was trained on. A factor of 0
+/// means that it does not even as it is.
 struct ControllerLab: Lab {
   let name = "controller"
   let claim =
@@ -33,7 +34,8 @@ struct ControllerLab: Lab {
         "LSTM: cost of a step, test episodes", lstm.map(\.cost), .plain, .empirical,
         .below(pid.map(\.cost), "PID's")),
       LabFinding(
-        "LSTM: factor of gain it stands", lstm.map(\.gainMargin), .plain, .empirical, .atLeast(1.5)),
+        "LSTM: factor of gain it stands, 0 where it does not settle as it is", lstm.map(\.gainMargin), .plain,
+        .empirical, .atLeast(1.5)),
       LabFinding("PID: factor of gain it stands", pid.map(\.gainMargin), .plain, .empirical, .none),
     ]
     for (name, all) in [("LSTM", lstm), ("PID", pid)] {

@@ -74,7 +74,7 @@ struct LinearProbe {
     self.weights = weights
   }
 
-  /// The share of the variance of other rows' targets that it explains; at least 0.
+  /// The share of the variance of other rows' targets that it explains; below 0 where their mean is a better guess.
   func explained(_ features: [[Double]], _ targets: [Double]) -> Double {
     let mean = Statistics.mean(targets)
     var (rest, whole) = (0.0, 0.0)
@@ -83,6 +83,6 @@ struct LinearProbe {
       rest += (target - guess) * (target - guess)
       whole += (target - mean) * (target - mean)
     }
-    return whole > 0 ? max(1 - rest / whole, 0) : 0
+    return whole > 0 ? 1 - rest / whole : 0
   }
 }

@@ -7,7 +7,8 @@ import LetheNN
 ///
 /// A leaky unit c_t = f c_{t−1} + x_t over independent signs x has R² = f²ᵏ (1 − f²) / (1 − f²ᵀ) for the sign of k steps ago: from
 /// f < 1 an item fades, but what drowns it is the others. N units together cannot give more than N items, whatever their gates:
-/// Σ_k R²_k ≤ N (Jaeger 2001, "Short term memory in echo state networks"). Last, an LSTM trained to sum numbers since a mark.
+/// Σ_k R²_k ≤ N (Jaeger 2001, "Short term memory in echo state networks"); what is measured is a sample's, so 5% are allowed.
+/// Last, an LSTM trained to sum numbers since a mark.
 struct LossLab: Lab {
   let name = "loss"
   let claim =
@@ -37,7 +38,7 @@ struct LossLab: Lab {
     findings.append(
       LabFinding(
         "\(Self.forgets.count) units together: items that can be read, sum of R²", capacity, .plain, .bound,
-        .atMost(Double(Self.forgets.count))))
+        .atMost(1.05 * Double(Self.forgets.count))))
     let single = runs.map { run in run.leaky.single.map { $0.reduce(0, +) }.max() ?? .nan }
     findings.append(
       LabFinding("one unit alone: the same, the best of them", single, .plain, .bound, .atMost(1.05)))

@@ -196,9 +196,13 @@ struct TrapdoorLab: Lab {
     }
     var learner = Learner(network, seed: seed)
     let key = RandomKey(seed: seed).child("secrets")
+    // Short ones more often, as in `RecallTask`: from full length alone nothing is found for a long time.
     try LabTraining(steps: setup.pick(quick: 1000, full: 6000), rate: 0.01).run(setup, progress) {
       rate, before in
-      learner.step(Self.secrets(32, time, key.child(before)).data, .meanSquaredError, rate: rate)
+      let key = key.child(before)
+      var draws = Draws(key.child("length"), count: 2)
+      let length = draws.lengths(1, in: 6...time)[0]
+      return learner.step(Self.secrets(32, length, key).data, .meanSquaredError, rate: rate)
     }
     let rows = setup.pick(quick: 128, full: 1024)
     let test = Self.secrets(rows, time, RandomKey(seed: 0).child("secrets"))

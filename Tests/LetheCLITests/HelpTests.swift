@@ -28,6 +28,7 @@ import Testing
         "--json",
       ]
     ),
+    ("look", ["<model>", "<data>", "--row", "--out", "--text", "--npz", "--tokens", "--split", "--json"]),
     ("lab", ["list", "run", "report"]), ("lab list", ["--json"]),
     (
       "lab run",
@@ -77,7 +78,9 @@ import Testing
 
   /// Each example gets a number of threads that cannot be: the complaint about that, and no other, shows that
   /// the rest was understood.
-  @Test(arguments: ["", "demo", "train", "evaluate", "predict", "bench", "compare", "laws", "lab run"])
+  @Test(arguments: [
+    "", "demo", "train", "evaluate", "predict", "bench", "compare", "laws", "lab run", "look",
+  ])
   func examplesAreUnderstood(command: String) throws {
     for example in try Self.examples(command) {
       let result = try LetheProgram.run(example + ["--threads", "0"])

@@ -16,7 +16,7 @@ struct LookCommand: ParsableCommand {
 
       EXAMPLES:
         lethe look lethe-demo/model.lethe.safetensors digits
-        lethe look lethe-demo/model.lethe.safetensors digits --row 17 --out seventeen.html
+        lethe look digits.lethe.safetensors digits --row 17 --out row17.html
         lethe look lethe-demo/model.lethe.safetensors digits --text
         lethe look model.lethe.safetensors recording.npy --npz gates.npz
       """)
@@ -40,6 +40,9 @@ struct LookCommand: ParsableCommand {
 
   func validate() throws {
     if row < 0 { throw ValidationError("--row takes a number from 0, not \(row).") }
+    if tokens.value > ModelRows.mostSteps {
+      throw ValidationError("--tokens takes a number from 1 to \(ModelRows.mostSteps), not \(tokens.value).")
+    }
     try split.check(isDigits: dataName == Recipe.Source.digits.rawValue)
   }
 
@@ -54,9 +57,11 @@ struct LookCommand: ParsableCommand {
         "--row", "is beyond the data", expected: "0...\(count - 1)", found: "\(row)")
     }
     let x = rows.inputs.rows(row..<row + 1)
-    let report = try shared.withThreads { try look(file.model, rows, x) }
+    let (report, gates) = try shared.withThreads {
+      (try look(file.model, rows, x), npz.map { _ in NPZ(file.model.record(x)) })
+    }
     if let page { try FileBytes.writeAtomically([Array(report.html().utf8)], to: page) }
-    if let npz { try NPZ(file.model.record(x)).write(to: npz) }
+    if let npz, let gates { try gates.write(to: npz) }
     if shared.json { return try Console.json(fields(report)) }
     if text {
       try Console.output(report.text(width: 80))
@@ -68,7 +73,9 @@ struct LookCommand: ParsableCommand {
   }
 
   private func look(_ model: Sequential, _ rows: ModelRows, _ x: Tensor) throws -> LookReport {
-    var headline = LookReport.Headline(model: modelPath, data: dataName, row: row)
+    // Names of files, without the folders of this machine.
+    func name(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
+    var headline = LookReport.Headline(model: name(modelPath), data: name(dataName), row: row)
     if row < rows.labels.count {
       let label = Int(rows.labels[row])
       headline.truth = label < rows.classes.count ? rows.classes[label] : "class \(label)"
@@ -78,7 +85,8 @@ struct LookCommand: ParsableCommand {
       LookReport.Fact("layers", model.layers.map { type(of: $0).kind }.joined(separator: ", ")),
     ]
     // Half-lives over more rows than this one say more of the model.
-    let others = min(rows.inputs.shape[0], 64)
+    let steps = max(x.shape.count > 1 ? x.shape[1] : 1, 1)
+    let others = min(rows.inputs.shape[0], max(64 * 64 / steps, 1), 64)
     var report = try LookReport(
       headline, of: model, reading: x, classes: rows.classes,
       others: others > 1 ? rows.inputs.rows(0..<others) : nil,
@@ -92,10 +100,11 @@ struct LookCommand: ParsableCommand {
     case .text(let tokens, let separator): report.input = .text(tokens: tokens, separator: separator)
     case .series:
       let (time, features) = (x.shape[1], x.shape.count > 2 ? x.shape[2] : 1)
+      let values = x.scalars
       report.input = .series(
         channels: (0..<min(features, 16)).map { feature in
           LookReport.Channel(
-            "feature \(feature)", values: (0..<time).map { x.scalars[$0 * features + feature] })
+            "feature \(feature)", values: (0..<time).map { values[$0 * features + feature] })
         })
       if features > 16 { report.notes.append("Of \(features) features the first 16 are drawn.") }
     }

@@ -34,6 +34,10 @@ public struct ModelRows: Sendable {
 
   /// The name of the note in a model file that holds its tokens, in order, as a JSON array of strings.
   public static let tokensNote = "lethe.tokens"
+  /// The name of the note that holds the names of its classes, likewise; without it they are the tokens, if as many.
+  public static let classesNote = "lethe.classes"
+  /// The steps of the longest sequence that is read.
+  public static let mostSteps = 4096
   /// More bytes of text than this are not read.
   static let mostText = 1 << 24
 
@@ -79,6 +83,19 @@ public struct ModelRows: Sendable {
     guard tensor.isFinite else {
       throw LetheError(path, "holds numbers that are not finite", advice: "fill gaps before")
     }
+    if let embedding = model.layers.first as? Embedding,
+      let wrong = tensor.scalars.first(where: { $0 != $0.rounded() || $0 < 0 || Int($0) >= embedding.count })
+    {
+      throw LetheError(
+        path, "holds a number that is no token of the model",
+        expected: "whole numbers in 0...\(embedding.count - 1)", found: "\(wrong)")
+    }
+    // What instruments keep grows with the square of the steps.
+    if tensor.shape.count > 2, tensor.shape[1] > Self.mostSteps {
+      throw LetheError(
+        path, "has sequences too long to look into", expected: "at most \(Self.mostSteps) steps",
+        found: "\(tensor.shape[1])", advice: "cut out the part that matters")
+    }
     self.init(inputs: tensor, kind: .series, meaning: "rows")
   }
 
@@ -89,7 +106,7 @@ public struct ModelRows: Sendable {
         expected: "a .npy file, or a model whose notes name tokens",
         found: "a model without the note '\(Self.tokensNote)'")
     }
-    let tokens = try Self.tokens(list)
+    let tokens = try Self.strings(list, Self.tokensNote)
     guard file.model.input.count == 1 else {
       throw LetheError(
         path, "is a text, but the model does not take tokens", expected: "an input of shape [any]",
@@ -99,11 +116,17 @@ public struct ModelRows: Sendable {
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw LetheError(path, "is no UTF-8 text")
     }
+    if let embedding = file.model.layers.first as? Embedding, tokens.count > embedding.count {
+      throw LetheError(
+        "the note '\(Self.tokensNote)' of the model", "names more tokens than the model has",
+        expected: "\(embedding.count)", found: "\(tokens.count)")
+    }
     let numbers = Dictionary(zip(tokens, tokens.indices), uniquingKeysWith: { a, _ in a })
     // Single characters, but for names in brackets such as <unk>.
-    let isCharacters = tokens.allSatisfy { $0.count == 1 || $0.hasPrefix("<") }
+    let isCharacters = tokens.allSatisfy { $0.unicodeScalars.count == 1 || $0.hasPrefix("<") }
     let pieces =
-      isCharacters ? text.map(String.init) : text.split(whereSeparator: \.isWhitespace).map(String.init)
+      isCharacters
+      ? text.unicodeScalars.map { String($0) } : text.split(whereSeparator: \.isWhitespace).map(String.init)
     let unknown = numbers["<unk>"]
     var ids: [Float] = [], shown: [String] = []
     for (place, piece) in pieces.prefix(most).enumerated() {
@@ -128,14 +151,15 @@ public struct ModelRows: Sendable {
     self.init(
       inputs: Tensor(ids, shape: [1, ids.count]),
       kind: .text(tokens: shown, separator: isCharacters ? "" : " "), meaning: "this text")
-    if file.model.output.last == tokens.count { classes = tokens }
+    let answers = try file.metadata[Self.classesNote].map { try Self.strings($0, Self.classesNote) } ?? tokens
+    if file.model.output.last == answers.count { classes = answers }
   }
 
-  private static func tokens(_ list: String) throws -> [String] {
+  private static func strings(_ list: String, _ note: String) throws -> [String] {
     guard let decoded = try? JSONDecoder().decode([String].self, from: Data(list.utf8)), !decoded.isEmpty
     else {
       throw LetheError(
-        "the note '\(tokensNote)' of the model", "cannot be read", expected: "a JSON array of strings")
+        "the note '\(note)' of the model", "cannot be read", expected: "a JSON array of strings")
     }
     return decoded
   }

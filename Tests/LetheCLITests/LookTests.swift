@@ -93,13 +93,19 @@ import Testing
     }
     try ModelFile(tokens, metadata: ["lethe.tokens": "[\"a\",\"b\"]"]).write(to: folder.file("tokens"))
     try ModelFile(tokens, metadata: ["lethe.tokens": "[\"a\",7]"]).write(to: folder.file("bad"))
+    try ModelFile(tokens, metadata: ["lethe.tokens": "[\"a\",\"b\",\"c\"]"]).write(to: folder.file("many"))
+    try NPY.write(Tensor([0, 0.5, 7], shape: [3]), to: folder.file("ids.npy"))
+    try ModelFile(Sequential(input: [.any, 1]) { RNN(2) }).write(to: folder.file("long"))
+    try NPY.write(Tensor(zeros: [4097, 1]), to: folder.file("long.npy"))
     for (words, part) in [
       (["look", "m", "digits", "--row", "360"], "beyond the data"),
       (["look", "m", "missing"], "no such folder"),
       (["look", "m", "t.txt"], "lethe.tokens"), (["look", "m", "cut.npy"], "cut.npy"),
       (["look", "m", "shape.npy"], "does not fit the model"),
       (["look", "tokens", "t.txt"], "does not know: 'h'"),
-      (["look", "bad", "t.txt"], "cannot be read"), (["look", "missing", "digits"], "missing"),
+      (["look", "bad", "t.txt"], "cannot be read"), (["look", "tokens", "ids.npy"], "no token"),
+      (["look", "many", "t.txt"], "more tokens than the model"),
+      (["look", "long", "long.npy"], "4096 steps"), (["look", "missing", "digits"], "missing"),
       (["look", "m", "digits", "--out", "no/where.html"], "no/where.html"),
     ] {
       let result = try LetheProgram.run(words, in: folder.path)

@@ -88,6 +88,22 @@ struct InstrumentsTests {
     }
   }
 
+  @Test("of two directions all but the bias rests on steps")
+  func bothDirections() throws {
+    let model = Sequential(input: [.any, 3], seed: 5) {
+      LSTM(4, bidirectional: true)
+      Dense(2)
+    }
+    let x = input([1, 7, 3])
+    let report = try LookReport(
+      .init(model: "m", data: "d", row: 0), of: model, reading: x, classes: ["a", "b"])
+    let found = try #require(report.attribution)
+    let bias = try #require(model.parameters.first { $0.name == "1.bias" }).value.scalars
+    #expect(abs(found.remainder - Double(bias[found.answer == "a" ? 0 : 1])) < 1e-5)
+    #expect(report.layers.count == 2 && report.gradients.count == 2 && report.memories.count == 2)
+    #expect(!report.certificates.isEmpty && report.steps == 7)
+  }
+
   @Test("half-lives of constant gates")
   func halfLives() throws {
     func trace(_ keep: [Double], steps: Int = 20) -> MemoryTrace {
@@ -140,6 +156,11 @@ struct InstrumentsTests {
     let forget = try #require(recording.steps("forget", row: 1))
     let products = (0..<4).map { unit in forget.reduce(1.0) { $0 * Double($1[unit]) } }
     #expect(abs(products.reduce(0, +) / 4 - flow.cellPath[0]) < 1e-9)
+    // A state of more than 256 numbers is seen along 64 directions.
+    let wide = LSTM(inputSize: 3, hiddenSize: 150, key: RandomKey(seed: 2)).record(x).layers[0]
+    let some = try #require(GradientFlow(wide))
+    #expect(
+      some.norms[6] == 1 && some.norms[5] > 0.2 && some.norms[5] < 3 && some.meanNorms[5] < some.norms[5])
     // A reset cuts the way back.
     let cut = layer.record(
       x,
@@ -152,7 +173,7 @@ struct InstrumentsTests {
 
   @Test(
     "r^T: a scaled rotation vanishes, holds or explodes",
-    arguments: [(0.9, 90), (1, 60), (1.2, 60)] as [(Float, Int)])
+    arguments: [(0.9, 150), (1, 60), (1.2, 60), (0.75, 400), (1.1, 400)] as [(Float, Int)])
   func powers(r: Float, time: Int) throws {
     var rnn = RNN(inputSize: 1, hiddenSize: 5, activation: .relu, key: RandomKey(seed: 1))
     rnn.forEachParameter { name, parameter in
@@ -183,7 +204,7 @@ struct InstrumentsTests {
         initial: [Double](repeating: 0, count: 16))
     }
     let real = Boundaries(trace(together: [40, 90, 150]))
-    #expect(real.found.map(\.step) == [40, 90, 150])
+    #expect(real.found.map(\.step) == [40, 90, 150] && real.scores[0] == 0)
     #expect(real.found.allSatisfy { $0.probability < 0.02 && $0.score > real.threshold })
     #expect(Boundaries(trace(together: [])).found.count <= 2)
     let agreement = try #require(real.agreement(with: [40, 90, 150]))

@@ -135,7 +135,7 @@ import Testing
       "Half of what is in memory at the end was written in the last 9 steps, from step 27 “not” on.",
       "In the mean, forget keeps 81% of the memory", "it lets go most at step 35 “.”, where 52% stay.",
       "rests most on step 27 “not”", "3 of 4 bounds are proved.", "not proved",
-      "At 4 steps the forget gates close; 2 of them do so as far as happens only in less than 5% of 1,000 shuffles.",
+      "At 4 steps the forget gates close; 2 of them farther than in 95% of 1,000 shuffles.",
     ] {
       #expect(text.contains(words), "\(words)")
     }

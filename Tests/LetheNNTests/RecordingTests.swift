@@ -105,6 +105,43 @@ struct RecordingTests {
     #expect(checked >= 18)
   }
 
+  @Test("a gate that is itself kept as a state is recorded and changed like any other")
+  func gatesThatAreStates() throws {
+    let layer = try layer("fgr")
+    let x = input([1, 4, Self.units])
+    let own = layer.record(x).layers[0]
+    #expect(own["forget"]?.scalars == own["forget_gate"]?.scalars && own["forget"] != nil)
+    let held = try layer.operated(x, [.init("forget", .set(1)), .init("input", .set(0))]).layers[0]
+    let cells = try #require(held.steps("cell", row: 0))
+    #expect(cells.allSatisfy { $0.allSatisfy { $0 == 0 } })
+    let names = try layer.gateGradients(x) { $0.sum() }.gradients.map(\.name)
+    #expect(names.contains("forget") && names.contains("forget_gate"))
+  }
+
+  @Test("an output that is the cell itself has all of it in view")
+  func bareCell() throws {
+    let cell = LSTMCell(6, recipe: LSTMRecipe(outputGate: false, outputActivation: false))
+    let layer = Recurrent(cell, inputSize: 3, key: RandomKey(seed: 1))
+    let own = layer.record(input([1, 4, 3])).layers[0]
+    #expect(own.readOut() == Array(repeating: Array(repeating: 1, count: 6), count: 4))
+    #expect(own.memory() != nil)
+  }
+
+  @Test("logits of a model inside a model have its layers in view")
+  func nestedLogits() throws {
+    let model = Sequential(input: [.any, 3], seed: 2) {
+      Dense(4)
+      Sequential {
+        LSTM(5)
+        Dense(3, activation: .softmax)
+      }
+    }
+    let x = input([1, 6, 3])
+    let result = try model.gateGradients(x, logits: true) { $0.columns(1..<2).sum() }
+    #expect(result.recording.layers.map(\.path) == ["1.0"])
+    #expect(abs(result.value - model.logits(Variable(x)).tensor.scalars[1]) < 1e-5)
+  }
+
   @Test("layers, directions and places in a model have names; only what is asked for is kept")
   func places() throws {
     let model = Sequential(input: [.any, 5], seed: 2) {

@@ -25,18 +25,19 @@ public struct Boundaries: Sendable {
   public let found: [Boundary]
   /// What the largest s of a round of the baseline stays below but for a share of `level` of the rounds.
   public let threshold: Double
-  private let largest: [Double]
 
   /// The boundaries of one sequence.
   ///
   /// *Cost*: rounds · steps · units.
   public init(_ trace: MemoryTrace, level: Double = 0.05, rounds: Int = 200, seed: UInt64 = 0) {
-    let count = trace.count
-    // The first step has nothing to forget that was written in this sequence.
-    let columns = (0..<trace.units).compactMap { unit in Self.standardised(trace.keep.map { $0[unit] }) }
+    // The first step has nothing to forget that was written in this sequence: it is left out throughout.
+    let count = max(trace.count - 1, 0)
+    let columns = (0..<trace.units).compactMap { unit in
+      Self.standardised(trace.keep.dropFirst().map { $0[unit] })
+    }
     let sums = (0..<count).map { t in columns.reduce(0) { $0 + $1[t] } / Double(max(columns.count, 1)) }
     let shifts = RandomKey(seed: seed).words(rounds * max(columns.count, 1))
-    largest = (0..<(count > 1 && !columns.isEmpty ? rounds : 0)).map { round in
+    let largest = (0..<(count > 1 && !columns.isEmpty ? rounds : 0)).map { round in
       var moved = [Double](repeating: 0, count: count)
       for (number, column) in columns.enumerated() {
         let shift = Int((UInt64(shifts[round * columns.count + number]) * UInt64(count)) >> 32)
@@ -44,14 +45,13 @@ public struct Boundaries: Sendable {
       }
       return (moved.max() ?? 0) / Double(columns.count)
     }.sorted()
-    scores = sums
-    let largest = largest
+    scores = (trace.count > 0 ? [0] : []) + sums
     threshold = largest.isEmpty ? .infinity : largest[min(Int(Double(rounds) * (1 - level)), rounds - 1)]
     found = sums.indices.compactMap { t -> Boundary? in
       guard !largest.isEmpty else { return nil }
       let rank = largest.count { $0 >= sums[t] }
       let probability = Double(rank + 1) / Double(rounds + 1)
-      return probability <= level ? Boundary(step: t, score: sums[t], probability: probability) : nil
+      return probability <= level ? Boundary(step: t + 1, score: sums[t], probability: probability) : nil
     }
   }
 
@@ -145,6 +145,8 @@ extension LayerRecording {
     -> [(feature: Int, effect: Double)]
   {
     let x = input(at: step, row: row).scalars, count = x.count
+    // Where a sequence starts anew no feature is to blame.
+    if startsAnew(at: step, row: row) { return [] }
     require(usual.count == count, "closers: expected \(count) usual values, got \(usual.count)")
     // The first row as it was, the others with one feature changed.
     var inputs = (0...count).flatMap { _ in x }

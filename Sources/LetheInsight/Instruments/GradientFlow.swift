@@ -17,7 +17,7 @@ public struct GradientFlow: Sendable {
 
   /// What has become of the gradient, in a word.
   public enum Verdict: Sendable, Equatable {
-    /// Below a thousandth before this step walked.
+    /// Below a millionth before this step walked.
     case vanishes(before: Int)
     /// Above a thousand.
     case explodes(before: Int)
@@ -29,7 +29,7 @@ public struct GradientFlow: Sendable {
   public var verdict: Verdict {
     for (index, norm) in norms.enumerated().reversed() {
       if !(norm <= 1e3) { return .explodes(before: index) }
-      if norm < 1e-3 { return .vanishes(before: index) }
+      if norm < 1e-6 { return .vanishes(before: index) }
     }
     return .reaches
   }
@@ -42,8 +42,8 @@ public struct GradientFlow: Sendable {
 
   /// From the state after a step walked (`nil`: the last) of one sequence; `nil` where states were not kept.
   ///
-  /// Up to 256 numbers of state the Jacobians are whole; beyond, 64 random directions stand for them, and the norms are
-  /// estimates.
+  /// Up to 256 numbers of state the Jacobians are whole; beyond, 64 orthogonal random directions stand for them: norms are then
+  /// those within these directions, at most the whole ones, and mean norms are estimates.
   /// *Cost*: steps · min(states, 256) rows of a training step of one step.
   public init?(_ recording: LayerRecording, row: Int = 0, from last: Int? = nil) {
     let count = recording.timing?.lengths?[row] ?? recording.input.shape[1]
@@ -51,25 +51,27 @@ public struct GradientFlow: Sendable {
     guard count > 0, (0..<count).contains(end) else { return nil }
     from = end
     let rows = size <= 256 ? size : 64
-    // Rows of an identity, or of ±1 over √rows: then Σ over rows of |v|² is the squared Frobenius norm on average.
+    // Rows of an identity, or as many orthogonal directions by chance.
     var gradients = Tensor(shape: [rows, size]) { to in
       to.initialize(repeating: 0)
       if rows == size {
         for i in 0..<size { to[i * size + i] = 1 }
       } else {
-        let unit = 1 / Float(rows).squareRoot()
-        for (i, word) in RandomKey(seed: 7).words(rows * size).enumerated() {
-          to[i] = word & 1 == 0 ? unit : -unit
-        }
+        _ = to.update(fromContentsOf: Self.orthonormal(rows, size))
       }
     }
-    var norms = [1.0], means = [1.0]
+    // Floats end at 1e-38, r^T does not: the rows are kept near 1 and their scale beside them.
+    var norms = [1.0], means = [1.0], scale = 1.0
     for step in (0...end).reversed() {
       guard let next = recording.pulledBack(gradients, through: step, row: row) else { return nil }
       gradients = next
-      let squares = gradients.scalars.reduce(0) { $0 + Double($1) * Double($1) }
-      means.append((squares / Double(size)).squareRoot())
-      norms.append(Self.spectralNorm(gradients))
+      let mean = (gradients.scalars.reduce(0) { $0 + Double($1) * Double($1) } / Double(rows)).squareRoot()
+      means.append(mean * scale)
+      norms.append(Self.spectralNorm(gradients) * scale)
+      if mean.isFinite, mean > 1e-30, !(1e-6..<1e6).contains(mean) {
+        gradients = gradients * Float(1 / mean)
+        scale *= mean
+      }
     }
     self.norms = norms.reversed()
     meanNorms = means.reversed()
@@ -83,6 +85,22 @@ public struct GradientFlow: Sendable {
       path.append(left.reduce(0, +) / Double(left.count))
     }
     cellPath = path.reversed()
+  }
+
+  /// Rows at right angles and of length 1, one behind the other (Gram & Schmidt).
+  private static func orthonormal(_ rows: Int, _ size: Int) -> [Float] {
+    let words = RandomKey(seed: 7).words(rows * size)
+    var basis: [[Double]] = []
+    for r in 0..<rows {
+      var row = (0..<size).map { Double(words[r * size + $0]) / 2_147_483_648 - 1 }
+      for other in basis {
+        let product = zip(row, other).reduce(0) { $0 + $1.0 * $1.1 }
+        for i in row.indices { row[i] -= product * other[i] }
+      }
+      let length = row.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      basis.append(row.map { $0 / length })
+    }
+    return basis.flatMap { $0.map { Float($0) } }
   }
 
   /// By power iteration on MᵀM: to a percent or so, from below.

@@ -9,7 +9,7 @@ import LetheNN
 public struct Retention: Sendable {
   /// One unit.
   public struct Unit: Sendable {
-    /// The least, the quartiles and the largest of its keep factor.
+    /// The least, the quartiles and the largest of its keep factor, signs left out.
     public let quantiles: [Double]
     /// Steps until half is left; 0 for one that keeps nothing, infinite for one that loses nothing.
     public let halfLife: Double
@@ -36,7 +36,13 @@ public struct Retention: Sendable {
     guard let first = traces.first else { return nil }
     steps = traces.reduce(0) { $0 + $1.count }
     units = (0..<first.units).map { unit in
-      Unit(traces.flatMap { trace in trace.keep.map { $0[unit] } })
+      Unit(
+        traces.flatMap { trace in
+          // A reset is no gate's doing.
+          trace.keep.enumerated().compactMap { step, keep in
+            !trace.isNew.isEmpty && trace.isNew[step] ? nil : abs(keep[unit])
+          }
+        })
     }
     duplicates = Self.duplicates(traces)
     horizon = Self.median(traces.map { Double(Ledger($0).age(at: $0.count - 1)) })
@@ -84,7 +90,7 @@ extension Retention.Unit {
   init(_ values: [Double]) {
     let sorted = values.sorted()
     quantiles = [0, 0.25, 0.5, 0.75, 1].map { Retention.quantile(sorted, $0) }
-    let logs = values.reduce(0) { $0 + ($1 == 0 ? -.infinity : Elementary.log(abs($1))) }
+    let logs = values.reduce(0) { $0 + ($1 == 0 ? -.infinity : Elementary.log($1)) }
     // Where no less than all is kept there is no half-life.
     halfLife = logs >= 0 ? .infinity : Elementary.log(0.5) * Double(values.count) / logs
     closed = Double(values.count { $0 < 0.05 }) / Double(values.count)

@@ -266,7 +266,7 @@ extension LookPage {
             writer.element(
               "b",
               [
-                "class": event.pValue < found.threshold ? "mark real" : "mark",
+                "class": event.pValue < found.threshold ? "event real" : "event",
                 "style": "left:\(DecimalText.short(place, 3))%", "aria-hidden": "true",
               ]
             ) { _ in }

@@ -37,7 +37,9 @@ extension LookReport {
     }
     if let top, let trace = top.memory() {
       ledger = Self.ledger(LetheInsight.Ledger(trace), top.name)
-      boundaries = Self.boundaries(trace, top, seed: seed)
+      // Features have names where the layer reads what the user knows.
+      let isInput = top.input.shape == x.shape && top.input.scalars == x.scalars
+      boundaries = Self.boundaries(trace, top, namesFeatures: isInput, seed: seed)
     }
     try explainAnswer(model, x, recording.output, classes)
 
@@ -102,9 +104,15 @@ extension LookReport {
     return Ledger(layer: name, maps: maps, initial: hasInitial ? shares.map { Float($0[0]) } : [])
   }
 
-  private static func boundaries(_ trace: MemoryTrace, _ layer: LayerRecording, seed: UInt64) -> Boundaries {
+  private static func boundaries(
+    _ trace: MemoryTrace, _ layer: LayerRecording, namesFeatures: Bool, seed: UInt64
+  ) -> Boundaries {
     let rounds = 200
     let found = LetheInsight.Boundaries(trace, rounds: rounds, seed: seed)
+    let features = layer.input.shape[2], steps = Double(max(trace.count, 1))
+    let usual = (0..<(namesFeatures ? features : 0)).map { feature -> Float in
+      Float(trace.times.reduce(0) { $0 + Double(layer.input[0, $1, feature]) } / steps)
+    }
     let mean = (0..<trace.units).map { unit in
       trace.keep.reduce(0) { $0 + $1[unit] } / Double(max(trace.count, 1))
     }
@@ -117,13 +125,8 @@ extension LookReport {
       let units = mean.indices.filter { keep[$0] < mean[$0] }
         .sorted { (keep[$0] - mean[$0], $0) < (keep[$1] - mean[$1], $1) }
       let strongest = Array(units.prefix(8))
-      let features = layer.input.shape[2]
-      let usual = (0..<features).map { feature -> Float in
-        let sum = (0..<trace.count).reduce(Float(0)) { $0 + layer.input[0, trace.times[$1], feature] }
-        return sum / Float(max(trace.count, 1))
-      }
       let causes =
-        features <= 256
+        namesFeatures && features <= 256
         ? layer.closers(of: strongest, step: boundary.step, usual: usual).prefix(3).map {
           "feature \($0.feature)"
         } : []
@@ -190,7 +193,8 @@ extension LookReport {
   private mutating func explainAnswer(
     _ model: Sequential, _ x: Tensor, _ output: Tensor, _ classes: [String]
   ) throws(LetheError) {
-    let width = output.shape.last ?? 1, isChoice = model.finalActivation == .softmax || !classes.isEmpty
+    let width = output.shape.last ?? 1, last = model.finalActivation
+    let isChoice = last == .softmax || last == .linear && !classes.isEmpty
     guard output.shape.count >= 2, width > 1 || !isChoice else { return }
     // The last step's, where every step is answered.
     let rows = output.count / max(width, 1)
@@ -200,7 +204,10 @@ extension LookReport {
     if isChoice {
       let shares = model.finalActivation == .softmax ? final : final.softmax
       let order = (0..<width).sorted { (shares.scalars[$1], $0) < (shares.scalars[$0], $1) }
-      func name(_ index: Int) -> String { index < classes.count ? classes[index] : "class \(index)" }
+      func name(_ index: Int) -> String {
+        guard index < classes.count else { return "class \(index)" }
+        return classes[index].isEmpty ? "none" : classes[index]
+      }
       headline.answers = order.prefix(5).map {
         Answer(name($0), probability: Double(shares.scalars[$0]))
       }
@@ -212,12 +219,18 @@ extension LookReport {
     let ledgers = try model.predictionLedgers(x, logits: isChoice) {
       lastRow($0).columns(answer.index..<answer.index + 1).sum()
     }
-    guard let last = ledgers.last(where: { !$0.layer.isReversed }), last.ledger.steps.count == steps else {
-      return
+    // The last layer, in both directions if it has two: each step's share is what either walk wrote there.
+    guard let top = ledgers.last else { return }
+    let both = ledgers.filter { $0.layer.path == top.layer.path && $0.layer.layer == top.layer.layer }
+    guard both.allSatisfy({ $0.ledger.steps.count == steps }) else { return }
+    var shares = [Double](repeating: 0, count: steps)
+    for (layer, ledger) in both {
+      let inTime = layer.isReversed ? ledger.steps.reversed() : ledger.steps
+      for (step, share) in inTime.enumerated() { shares[step] += share }
     }
     attribution = Attribution(
-      answer: answer.name, contributions: last.ledger.steps,
-      remainder: last.ledger.remainder + last.ledger.initial, total: last.ledger.value)
+      answer: answer.name, contributions: shares,
+      remainder: top.ledger.value - shares.reduce(0, +), total: top.ledger.value)
   }
 }
 

@@ -56,7 +56,7 @@ extension LookPage {
     .key{list-style:none;margin:.4rem 0 0;padding:0;font-size:.8rem}
     main .key li{margin:.15rem 0;line-height:1.3}
     .key svg{margin-right:.4rem;vertical-align:middle}
-    .mark{position:absolute;z-index:1;top:-.35rem;width:.6rem;height:.6rem;margin-left:-.3rem;\
+    .event{position:absolute;z-index:1;top:-.35rem;width:.6rem;height:.6rem;margin-left:-.3rem;\
     border:1.5px solid var(--warn);border-radius:50%;background:var(--card);pointer-events:none}
     .real{background:var(--warn)}
     .answers{list-style:none;max-width:34rem;margin:0 0 1.5rem;padding:0;display:grid;gap:.35rem}

@@ -277,19 +277,17 @@ extension LookWords {
 
   /// What to see in the boundaries.
   func boundaries(_ found: LookReport.Boundaries) -> String {
-    guard !found.events.isEmpty else { return "The forget gates close nowhere." }
+    guard !found.events.isEmpty else { return "No step clears the memory more than chance does." }
     let real = found.events.count { $0.pValue < found.threshold }
     let closing =
       found.events.count == 1
       ? "At one step the forget gates close" : "At \(found.events.count) steps the forget gates close"
+    if real == 0 { return closing + ", none of them farther than shuffled units do by chance." }
+    let share = LookWords.number(100 - found.threshold * 100)
     let baseline =
-      found.trials > 0
-      ? "in less than \(LookWords.number(found.threshold * 100))% of \(DecimalText.grouped(found.trials)) shuffles"
-      : "by chance"
-    if real == 0 { return closing + "; none of them farther than shuffled steps do as well." }
-    return closing
-      + "; \(real == found.events.count ? (real == 1 ? "it does" : "all do") : "\(real) of them \(real == 1 ? "does" : "do")")"
-      + " so as far as happens only \(baseline)."
+      found.trials > 0 ? "farther than in \(share)% of \(DecimalText.grouped(found.trials)) shuffles" : ""
+    if real == found.events.count { return closing + (baseline.isEmpty ? "." : ", \(baseline).") }
+    return closing + "; \(real) of them \(baseline.isEmpty ? "by more than chance" : baseline)."
   }
 
   /// The mean over the units at each step, of values the mean of their sizes; NaN for a step without a number.

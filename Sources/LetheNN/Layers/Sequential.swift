@@ -96,11 +96,15 @@ public struct Sequential: Layer, LogitsModel {
 
   public func observed(_ x: Variable, by observer: Observer) -> Variable {
     checkInput(x)
-    let logits = observer.givesLogits && observer.place.isEmpty
+    let logits = observer.givesLogits
     return layers.enumerated().reduce(x) { x, entry in
-      if logits, entry.offset == layers.count - 1, let last = entry.element as? any LogitsModel {
+      let isLast = entry.offset == layers.count - 1
+      if logits, isLast, !(entry.element is Sequential), let last = entry.element as? any LogitsModel {
         return last.logits(x)
       }
+      // Only the very last layer gives logits.
+      observer.givesLogits = logits && isLast
+      defer { observer.givesLogits = logits }
       return observer.inside("\(entry.offset)") {
         if let limit = type(of: entry.element).recordingLimit {
           observer.unread.append("layer \(observer.place) \(type(of: entry.element).kind): \(limit)")

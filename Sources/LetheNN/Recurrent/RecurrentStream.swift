@@ -87,9 +87,11 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
   /// What each layer did at the last step: gates by name, and states before and after. Made anew at each call.
   ///
   /// *Shapes*: [1, 1, hidden] each.
-  /// - Precondition: `recordsGates` was on at the last step.
+  /// - Precondition: `recordsGates` was on at the last step, and the state was not set since.
   public var recordings: [LayerRecording] {
-    require(recordsGates, "stream: set recordsGates before the step to be recorded")
+    require(
+      engines[0].recordsGates && engines[0].hasStepped,
+      "stream: recordings are of a step; set recordsGates, then step")
     return engines.enumerated().map { $1.recording(layer: $0) }
   }
 
@@ -132,7 +134,8 @@ private final class StreamEngine: @unchecked Sendable {
   private let panels: UnsafeMutablePointer<Int64>
   private let projectionCount: Int
   private let hasFixedInputs: Bool
-  /// 1 after an odd number of steps: which arguments are next, and which state is the newest.
+  /// 1 after an odd number of steps: which arguments are next, and which state is the newest; and beside it 1 once a step
+  /// has been made from where the state was set.
   private let turn: UnsafeMutablePointer<Int>
 
   init(_ packed: PackedRecurrent, parts: [Tensor], cache: PackedCache, initial: [Tensor]) {
@@ -158,8 +161,8 @@ private final class StreamEngine: @unchecked Sendable {
     }
     firstRow = .allocate(capacity: 2)
     (firstRow[0], firstRow[1]) = (0, 1)
-    turn = .allocate(capacity: 1)
-    turn.initialize(to: 0)
+    turn = .allocate(capacity: 2)
+    turn.initialize(repeating: 0, count: 2)
     let products = packed.projections(
       of: input.pointer, block: 16, into: gates.pointer, gatesBlock: slots * 16)
     projectionCount = products.count
@@ -201,6 +204,7 @@ private final class StreamEngine: @unchecked Sendable {
 
   func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float> {
     let own = arguments + turn.pointee
+    turn[1] = 1
     if let start = x.baseAddress { input.pointer.update(from: start, count: inputs) }
     if hasFixedInputs {
       packed.description.fillFixed(
@@ -218,8 +222,8 @@ private final class StreamEngine: @unchecked Sendable {
 
   func fork() -> StreamEngine {
     let twin = StreamEngine(packed, parts: parts, cache: cache, initial: initial)
-    twin.turn.pointee = turn.pointee
     twin.recordsGates = recordsGates
+    (twin.turn[0], twin.turn[1]) = (turn[0], turn[1])
     twin.gates.pointer.update(from: gates.pointer, count: gates.count)
     twin.input.pointer.update(from: input.pointer, count: input.count)
     for (to, from) in zip(twin.states, states) { to.pointer.update(from: from.pointer, count: from.count) }
@@ -229,6 +233,7 @@ private final class StreamEngine: @unchecked Sendable {
   /// One tensor [1, units] for each kind of state; none: zeros.
   func set(_ values: [Tensor]) {
     let newest = states[turn.pointee], plane = newest.count / kinds
+    turn[1] = 0
     newest.pointer.update(repeating: 0, count: newest.count)
     for (kind, value) in values.enumerated() {
       require(value.shape == [1, units], "stream: expected state parts of shape \([1, units])")
@@ -248,10 +253,15 @@ private final class StreamEngine: @unchecked Sendable {
     }
   }
 
+  var hasStepped: Bool { turn[1] == 1 }
+
   /// Whether a step leaves the values of its gates.
   var recordsGates: Bool {
     get { arguments.pointee.keep_gates }
-    set { for odd in 0...1 { arguments[odd].keep_gates = newValue } }
+    set {
+      for odd in 0...1 { arguments[odd].keep_gates = newValue }
+      turn[1] = 0
+    }
   }
 
   func recording(layer: Int) -> LayerRecording {

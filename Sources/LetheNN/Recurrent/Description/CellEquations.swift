@@ -29,10 +29,13 @@ extension CellDescription {
   /// Built-in cells make theirs anew at each call.
   var equations: Equations { described ?? builtIn() }
 
-  /// The slots that hold what became of gates; one that is itself the next state is recorded as that.
+  /// The slots that hold what became of gates; one that is itself h, or has the name of a state, is recorded as that.
   var recordedGates: [(name: String, slot: Int)] {
-    let equations = equations
-    return equations.terms.filter { !equations.results.contains($0.home) }.map { ($0.name, $0.slot) }
+    equations.terms.filter { isRecorded($0, equations) }.map { ($0.name, $0.slot) }
+  }
+
+  func isRecorded(_ term: Equations.Term, _ equations: Equations) -> Bool {
+    term.home != equations.results[0] && !states.contains(term.name)
   }
 
   private func builtIn() -> Equations {

@@ -15,6 +15,9 @@ extension LayerRecording {
     return (t, boundary < length && timing?.resets?[row][boundary] ?? false)
   }
 
+  /// Whether the sequence starts anew before a step walked.
+  public func startsAnew(at index: Int, row: Int = 0) -> Bool { step(index, row: row).isNew }
+
   /// The states before a step walked, h first, each [1, units]; `nil` where states were not kept.
   func states(before index: Int, row: Int) -> [Tensor]? {
     let (_, isNew) = step(index, row: row)
@@ -94,8 +97,8 @@ extension LayerRecording {
     var equations = description.equations
     guard let (state, _) = description.memory(&equations), let c = values[states[state]] else { return nil }
     let times = walk(row: row).map(\.time)
-    if state == 0 { return times.map { _ in Array(repeating: 1, count: units) } }
     let (output, memory) = (equations.results[0], equations.results[state])
+    if output == memory { return times.map { _ in Array(repeating: 1, count: units) } }
     let one = equations.graph.constant(1)
     guard let slope = equations.graph.gradients(of: [output: one], to: [memory])[memory] else {
       return times.map { _ in Array(repeating: 0, count: units) }

@@ -85,19 +85,22 @@ public struct MemoryTrace: Sendable {
   public let value: [[Double]]
   /// The memory before the first step.
   public let initial: [Double]
+  /// Whether the sequence starts anew before a step, which then keeps nothing; empty: nowhere.
+  public let isNew: [Bool]
 
   /// A memory taken apart elsewhere.
   ///
   /// - Precondition: as many rows of each as times, all as wide as `initial`.
   public init(
-    state: String, times: [Int], keep: [[Double]], write: [[Double]], value: [[Double]], initial: [Double]
+    state: String, times: [Int], keep: [[Double]], write: [[Double]], value: [[Double]], initial: [Double],
+    isNew: [Bool] = []
   ) {
     require(
       [keep, write, value].allSatisfy { rows in
         rows.count == times.count && rows.allSatisfy { $0.count == initial.count }
       }, "MemoryTrace: expected \(times.count) rows of \(initial.count) numbers each")
     (self.state, self.times, self.keep) = (state, times, keep)
-    (self.write, self.value, self.initial) = (write, value, initial)
+    (self.write, self.value, self.initial, self.isNew) = (write, value, initial, isNew)
   }
 
   /// The number of steps.
@@ -125,7 +128,7 @@ extension LayerRecording {
     return MemoryTrace(
       state: description.states[state], times: walk.map(\.time), keep: keep, write: columns[1],
       value: inSteps(flat(after, row: row, walk.map(\.time))),
-      initial: initial[state].rows(row..<row + 1).scalars.map(Double.init))
+      initial: initial[state].rows(row..<row + 1).scalars.map(Double.init), isNew: walk.map(\.isNew))
   }
 
   /// The times of one sequence in the order walked, and where it starts anew: there its state is zero before the step.

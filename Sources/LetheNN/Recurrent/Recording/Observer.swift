@@ -75,7 +75,8 @@ public struct Intervention: Sendable {
     /// It becomes these values, of shape [batch, time, units].
     case replace(Tensor)
   }
-  /// The gate, candidate or state.
+  /// The gate, candidate or state. A state is changed when its step is over: what follows has the change, that step's own
+  /// output has not.
   public var name: String
   /// What is done.
   public var action: Action
@@ -124,7 +125,7 @@ public struct GateGradient: Sendable {
   public let name: String
   /// What a layer gives to the next one, apart from what it gives to its own next step.
   public static let layerOutput = "layer output"
-  /// [batch, time, units]; for a state: through everything that follows.
+  /// [batch, time, units]; for a state through the steps that follow, not through that step's own output.
   public let values: Tensor
 }
 

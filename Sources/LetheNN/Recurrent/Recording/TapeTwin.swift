@@ -126,7 +126,9 @@ private struct Step {
     if let value = known[id] { return value }
     var value = computed(id)
     // A gate's value may be changed once it is there; that of a state when the step ends.
-    if let term = equations.terms.first(where: { $0.home == id }), !equations.results.contains(id) {
+    if let term = equations.terms.first(where: { $0.home == id }),
+      twin.description.isRecorded(term, equations)
+    {
       value = settled(term.name, value)
     }
     known[id] = value

@@ -66,13 +66,35 @@ struct RowReader: Model {
     #expect(try #require(try model.evaluate(rows(test), loss: .categoricalCrossEntropy).accuracy) > 0.85)
   }
 
+  @Test func looksInside() throws {
+    let model = Sequential(input: [8, 8], seed: 1) {
+      LSTM(12)
+      Dense(3)
+    }
+    let x = numbers("x", [1, 8, 8])
+    // README: look
+    // Every gate and state by name, for 1.1 to 1.3 times the forward pass.
+    let recording = model.record(x)
+    if let memory = recording.layers[0].memory() {  // keep ⊙ c + write, whatever the cell
+      // Which past steps unit 7 holds at step 4.
+      let held = Ledger(memory).topEntries(at: 4, unit: 7)
+      print(held)
+    }
+    // What if it had not forgotten?
+    let other = try model.operated(x, [Intervention("forget", .set(1), steps: 3..<5)])
+    // What can be proved, for any input in the range.
+    print(try model.certificates(inputRange: .every(0...1)).table)
+    // README: end
+    #expect(recording.layers.count == 1 && other.output.scalars != recording.output.scalars)
+  }
+
   @Test func theReadmeHoldsThisCode() throws {
     let here = #filePath
     let root = here.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
     let source = String(decoding: try FileBytes.read(here, limit: 1 << 20), as: UTF8.self)
     let readme = String(decoding: try FileBytes.read(root + "/README.md", limit: 1 << 20), as: UTF8.self)
     let snippets = source.components(between: "// README: ", and: "// README: end")
-    #expect(snippets.count == 2)
+    #expect(snippets.count == 3)
     for snippet in snippets { #expect(readme.contains(snippet), "missing in README.md:\n\(snippet)") }
   }
 }

@@ -84,10 +84,12 @@ struct RecurrentPass {
         pointer, units: units, block: block, initial: initial.isEmpty ? nil : initial[number].tensor)
     }
     if let steps { outputs.append(steps) }
-    if wantsOutputGate { outputs.append(values(ofSlot: 3, work)) }
+    if wantsOutputGate { outputs += values(ofSlots: [3], work) }
     // Read now: a backward pass turns gate values into gradients where they lie.
     var values: [String: Tensor] = [:]
-    for gate in gates { values[gate.name] = self.values(ofSlot: gate.slot, work) }
+    for (gate, value) in zip(gates, self.values(ofSlots: gates.map(\.slot), work)) {
+      values[gate.name] = value
+    }
     for (number, state) in description.states.enumerated() where names?(state) ?? false {
       values[state] =
         number == 0 ? steps ?? self.values(ofState: 0, work) : self.values(ofState: number, work)
@@ -215,18 +217,28 @@ struct RecurrentPass {
     withExtendedLifetime(work) {}
   }
 
-  private func values(ofSlot slot: Int, _ work: Work) -> Tensor {
-    let result = layout.scattered(columns: units)
-    guard let gates = work.gates else { return result }
-    let values = Storage(count: blocks * rows * 16)
-    for block in 0..<blocks {
-      let (from, to) = (gates.pointer + block * gatesBlock, values.pointer + block * rows * 16)
-      for row in 0..<rows { (to + row * 16).update(from: from + (row * slots + slot) * 16, count: 16) }
+  /// What lies in some slots, each [batch, time, units]; a few rows at a time, so that they pass through cache once.
+  private func values(ofSlots wanted: [Int], _ work: Work) -> [Tensor] {
+    let results = wanted.map { _ in layout.scattered(columns: units) }
+    guard let gates = work.gates, !wanted.isEmpty else { return results }
+    let most = max(1, min(rows, (1 << 13) / (blocks * 16)))
+    Parallel.split(rows, grain: max(most, (1 << 16) / max(blocks * 16 * wanted.count, 1))) { part in
+      let values = Storage(count: blocks * most * 16)
+      for first in stride(from: part.lowerBound, to: part.upperBound, by: most) {
+        let run = SequenceLayout.Run(first: first, width: min(most, part.upperBound - first))
+        for (slot, result) in zip(wanted, results) {
+          for block in 0..<blocks {
+            let from = gates.pointer + block * gatesBlock + (first * slots + slot) * 16
+            let to = values.pointer + block * most * 16
+            for row in 0..<run.width { (to + row * 16).update(from: from + row * slots * 16, count: 16) }
+          }
+          layout.scatter(
+            values.pointer - first * 16, block: most * 16, [run], into: result, columns: units)
+        }
+      }
+      withExtendedLifetime(values) {}
     }
-    layout.scatter(
-      values.pointer, block: rows * 16, layout.runs(0..<layout.steps, 0..<batch), into: result, columns: units
-    )
-    return result
+    return results
   }
 
   private func values(ofState number: Int, _ work: Work) -> Tensor {

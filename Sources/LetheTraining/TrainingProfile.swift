@@ -96,22 +96,10 @@ extension TrainingProfile.Layer {
     label = recording.label
     self.gradientByLag = gradientByLag
     let rows = 0..<recording.input.shape[0]
-    var all: [Double] = []
-    var logs = [Double](repeating: 0, count: recording.units)
-    var steps = 0
-    for memory in rows.compactMap({ recording.memory(row: $0) }) {
-      steps += memory.count
-      for keep in memory.keep {
-        all += keep
-        for (unit, factor) in keep.enumerated() {
-          logs[unit] += factor == 0 ? -.infinity : Elementary.log(factor.magnitude)
-        }
-      }
-    }
+    let memories = rows.compactMap { recording.memory(row: $0) }
+    let all = memories.flatMap { $0.kept.joined() }
     keep = all.isEmpty ? nil : TrainingProfile.Spread(of: all)
-    halfLives =
-      all.isEmpty
-      ? [] : logs.map { $0 >= 0 ? .infinity : Elementary.log(0.5) / ($0 / Double(steps)) }
+    halfLives = MemoryTrace.halfLives(of: memories)
     saturation = recording.openings.compactMap { gate in
       var (shut, open, count) = (0, 0, 0)
       for values in rows.compactMap({ recording.steps(gate, row: $0) }).joined() {

@@ -33,17 +33,10 @@ public struct Retention: Sendable {
   /// The retention of a layer over all rows of some recordings of it; `nil` where the cell does not fit the equation.
   public init?(_ traces: [MemoryTrace]) {
     let traces = traces.filter { $0.count > 0 }
-    guard let first = traces.first else { return nil }
+    if traces.isEmpty { return nil }
     steps = traces.reduce(0) { $0 + $1.count }
-    units = (0..<first.units).map { unit in
-      Unit(
-        traces.flatMap { trace in
-          // A reset is no gate's doing.
-          trace.keep.enumerated().compactMap { step, keep in
-            !trace.isNew.isEmpty && trace.isNew[step] ? nil : abs(keep[unit])
-          }
-        })
-    }
+    let kept = traces.flatMap(\.kept), halfLives = MemoryTrace.halfLives(of: traces)
+    units = halfLives.enumerated().map { unit, halfLife in Unit(kept.map { $0[unit] }, halfLife: halfLife) }
     duplicates = Self.duplicates(traces)
     horizon = Self.median(traces.map { Double(Ledger($0).age(at: $0.count - 1)) })
   }
@@ -87,12 +80,10 @@ public struct Retention: Sendable {
 }
 
 extension Retention.Unit {
-  init(_ values: [Double]) {
+  fileprivate init(_ values: [Double], halfLife: Double) {
     let sorted = values.sorted()
     quantiles = [0, 0.25, 0.5, 0.75, 1].map { Retention.quantile(sorted, $0) }
-    let logs = values.reduce(0) { $0 + ($1 == 0 ? -.infinity : Elementary.log($1)) }
-    // Where no less than all is kept there is no half-life.
-    halfLife = logs >= 0 ? .infinity : Elementary.log(0.5) * Double(values.count) / logs
+    self.halfLife = halfLife
     closed = Double(values.count { $0 < 0.05 }) / Double(values.count)
     open = Double(values.count { $0 > 0.95 }) / Double(values.count)
   }

@@ -107,6 +107,23 @@ public struct MemoryTrace: Sendable {
   public var count: Int { times.count }
   /// The width of the memory.
   public var units: Int { initial.count }
+
+  /// How much each step keeps, signs left out; without the steps at which the sequence starts anew, which are no gate's doing.
+  public var kept: [[Double]] {
+    keep.indices.filter { isNew.isEmpty || !isNew[$0] }.map { keep[$0].map(\.magnitude) }
+  }
+
+  /// The steps after which half of each unit's memory is left: ln ½ / mean ln |keep| over all steps of all sequences. 0 where a
+  /// step keeps nothing, infinite where nothing is lost; empty without steps.
+  public static func halfLives(of traces: [MemoryTrace]) -> [Double] {
+    let rows = traces.flatMap(\.kept)
+    guard let first = rows.first else { return [] }
+    var logs = first.map { _ in 0.0 }
+    for row in rows {
+      for (unit, keep) in row.enumerated() { logs[unit] += keep == 0 ? -.infinity : Elementary.log(keep) }
+    }
+    return logs.map { $0 >= 0 ? .infinity : Elementary.log(0.5) * Double(rows.count) / $0 }
+  }
 }
 
 extension LayerRecording {

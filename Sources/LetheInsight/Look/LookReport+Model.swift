@@ -37,9 +37,10 @@ extension LookReport {
     }
     if let top, let trace = top.memory() {
       ledger = Self.ledger(LetheInsight.Ledger(trace), top.name)
-      // Features have names where the layer reads what the user knows.
+      // A plain network's memory is cleared at every step. Features have names where the layer reads what the user knows.
+      let keeps = trace.keep.joined().contains { $0 != 0 }
       let isInput = top.input.shape == x.shape && top.input.scalars == x.scalars
-      boundaries = Self.boundaries(trace, top, namesFeatures: isInput, seed: seed)
+      boundaries = keeps ? Self.boundaries(trace, top, namesFeatures: isInput, seed: seed) : nil
     }
     try explainAnswer(model, x, recording.output, classes)
 
@@ -182,10 +183,22 @@ extension LookReport {
           Certificate(
             found.layers.count > 1 ? "\(layer.name): \(statement.what)" : statement.what,
             bound: statement.isProved ? range(statement.bound) : nil, observed: range(statement.observed),
-            isProved: statement.isProved, remark: statement.text))
+            isProved: statement.isProved, remark: Self.remark(statement)))
       }
       notes.append("Bounds of \(layer.name) hold for \(layer.source).")
     }
+  }
+
+  /// What a statement says beside its bound.
+  private static func remark(_ statement: LetheInsight.Certificate) -> String {
+    let text = statement.text
+    switch statement.subject {
+    case .gate, .state:
+      if statement.isProved { return text.firstIndex(of: ",").map { String(text[$0...].dropFirst(2)) } ?? "" }
+    case .longestHalfLife: if statement.isProved { return "in steps" }
+    default: break
+    }
+    return text.hasPrefix("not proved") ? String(text.dropFirst("not proved: ".count)) : text
   }
 
   // MARK: The answer

@@ -103,7 +103,7 @@ private struct LookText {
           separator: ", ")
         var lines = wrapped(words.memory(memory)) + wrapped("Units by half-life in steps: " + counts)
         let facts = [
-          memory.horizon.map { "horizon \(LookWords.number($0)) steps" },
+          memory.horizon.map { "horizon \(LookWords.number($0)) \($0 == 1 ? "step" : "steps")" },
           "\(memory.neverClose.count) never close", "\(memory.neverOpen.count) never open",
           "\(memory.saturated.count) saturated", "\(LookWords.count(memory.duplicates.count, "group")) alike",
         ]

@@ -191,6 +191,10 @@ extension LookWords {
     let median = known[(known.count - 1) / 2]
     let long = known.count { $0 >= Double(max(report.steps, 1)) }
     let units = LookWords.count(known.count, "unit") + " of \(LookWords.shown(memory.layer, atMost: 40))"
+    if known.allSatisfy({ $0 == 0 }) {
+      return
+        "The \(units) keep nothing from one step to the next by themselves: what lasts, lasts by being written again."
+    }
     var words =
       "Half of the \(units) lose half of what they hold within \(LookWords.number(median)) steps"
     if median == .infinity { words = "Most of the \(units) never forget" }

@@ -86,9 +86,13 @@ def main():
     parser.add_argument("--only", default="", help="those with this in their name", metavar="TEXT")
     parser.add_argument("--data", help="the folder with MNIST's files", metavar="FOLDER")
     options = parser.parse_args()
-    failed = False
+    failed, done = False, 0
     for e in EXPERIMENTS[:3] if options.quick else EXPERIMENTS + LONG * options.long:
-        if options.only not in e["name"] or e.get("needs_data") and not options.data:
+        if options.only not in e["name"]:
+            continue
+        done += 1
+        if e.get("needs_data") and not options.data:
+            print(f"{e['name']}: left out, needs --data")
             continue
         sooner = e.get("sooner", [])
         cells = e["solve"] + e["fail"] + e.get("show", []) + [cell for pair in sooner for cell in pair]
@@ -126,6 +130,8 @@ def main():
             ok = goals[first] < goals[second]
             failed |= not ok
             print(f"  {first} should learn sooner than {second}{'' if ok else '   DOES NOT HOLD'}", flush=True)
+    if not done:
+        parser.error(f"no experiment has {options.only!r} in its name; --long has more")
     sys.exit(1 if failed else 0)
 
 

@@ -48,10 +48,19 @@ struct DemoCommand: ParsableCommand {
     var network = try recipe.model()
     if !shared.json { introduce(data, network) }
     try shared.withThreads {
+      // What the memory keeps, epoch by epoch, on a few training rows.
+      let probe = data.train.inputs.rows(0..<EpochEvents.rows)
+      var halfLives: [[Double]] = []
       let session = try TrainingSession(
         &network, on: recipe.trainingData(data.train), validation: nil, options: recipe.options,
-        json: shared.json, events: board.begin(probe: data.train), advice: "nothing was written")
-      let outcome = try DemoOutcome(network, data, recipe: recipe, split: split, epochs: session.epochs)
+        json: shared.json, events: board.begin(probe: data.train), advice: "nothing was written"
+      ) {
+        guard let memory = $0.record(probe).layers.last else { return halfLives.append([]) }
+        halfLives.append(
+          MemoryTrace.halfLives(of: (0..<EpochEvents.rows).compactMap { memory.memory(row: $0) }))
+      }
+      let outcome = try DemoOutcome(
+        network, data, recipe: recipe, split: split, epochs: session.epochs, halfLives: halfLives)
       try ModelFile(network, metadata: recipe.notes(data: recipe.dataNote(split))).write(to: modelPath)
       try FileBytes.writeAtomically([Array(outcome.report.html().utf8)], to: reportPath)
       try shared.json ? printFields(outcome) : printWords(outcome)

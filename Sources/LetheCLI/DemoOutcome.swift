@@ -13,7 +13,7 @@ struct DemoOutcome {
   /// Meets the test rows: the only place where the demonstration does.
   init(
     _ network: Sequential, _ data: (train: Dataset, test: Dataset), recipe: Recipe, split: Recipe.Split,
-    epochs: [EpochRecord]
+    epochs: [EpochRecord], halfLives: [[Double]]
   ) throws {
     result = try network.evaluate(data.test, loss: Recipe.loss)
     testCount = data.test.count
@@ -31,9 +31,12 @@ struct DemoOutcome {
       DemoReport.Layer(
         name: type(of: layer).kind, outputShape: "\(shape)", parameters: layer.parameterCount)
     }
-    report.history = epochs.map {
-      DemoReport.Epoch(
-        epoch: $0.epoch, loss: $0.loss, validationLoss: $0.valLoss, validationAccuracy: $0.valAccuracy)
+    report.history = zip(epochs, halfLives).map { record, halfLives in
+      var epoch = DemoReport.Epoch(
+        epoch: record.epoch, loss: record.loss, validationLoss: record.valLoss,
+        validationAccuracy: record.valAccuracy)
+      epoch.halfLives = halfLives
+      return epoch
     }
     let nearest = Wording.share(nearestNeighbour, of: testCount)
     report.comparison = "Taking the class of the nearest training image gets \(nearest) right."

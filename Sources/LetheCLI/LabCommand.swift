@@ -105,7 +105,18 @@ struct LabRunCommand: ParsableCommand {
     let labs = try chosen()
     let folder = LabFolder(out ?? LabCommand.folder(isQuick: quick))
     try OutputPath.makeFolder(folder.path)
-    for lab in labs { try OutputPath.check(folder.file(lab.name + ".json")) }
+    for lab in labs {
+      for ending in [".json", ".html"] { try OutputPath.check(folder.file(lab.name + ending)) }
+      // Before hours of training, not after.
+      for name in data == nil ? [] : lab.dataFolder?.components(separatedBy: ", ") ?? [] {
+        let path = OutputPath.join(data ?? "", name)
+        guard FileBytes.exists(path) else {
+          throw LetheError(
+            path, "there is no such folder, which '\(lab.name)' reads", expected: "a folder of data sets",
+            advice: "leave --data out, or leave '\(lab.name)' out")
+        }
+      }
+    }
     Interruption.catchSignals()
     let setup = LabSetup(isQuick: quick, seeds: seeds?.value, data: data, output: folder.path) {
       Interruption.isRequested
@@ -124,6 +135,9 @@ struct LabRunCommand: ParsableCommand {
         let done = results.isEmpty ? "nothing is done" : "\(results.count) of \(labs.count) are done and kept"
         Console.note("lethe: interrupted in '\(lab.name)'; \(done)")
         Console.leave(ExitCode(128 + Interruption.signal))
+      } catch {
+        status.end()
+        throw error
       }
     }
     let report = LabReport(results)

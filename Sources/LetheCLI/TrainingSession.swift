@@ -15,7 +15,7 @@ struct TrainingSession {
   /// - Throws: `LetheError` as `fit`, or when standard output cannot be written.
   init(
     _ model: inout Sequential, on train: Dataset, validation: Dataset?, options: FitOptions, json: Bool,
-    events: EpochEvents?, advice: String
+    events: EpochEvents?, advice: String, afterEpoch: (Sequential) -> Void = { _ in }
   ) throws {
     Interruption.catchSignals()
     let lines = EpochLines()
@@ -26,6 +26,7 @@ struct TrainingSession {
       Interruption.isRequested || lines.failure != nil
     } afterEpoch: {
       events?.write($0, $1)
+      afterEpoch($0)
     }
     if let failure = lines.failure { throw failure }
     if history.wasInterrupted {

@@ -39,7 +39,7 @@ enum CertificateWords {
     }
     let growth = loose.map { memory.growth($0) ?? .infinity }.max() ?? 0
     return growth.isFinite
-      ? "no bound: \(count) can keep all, and grow by at most \(up(growth)) a step"
+      ? "no bound: \(count) can keep all, and grow by at most \(up(growth)) a step, rounding left out"
       : "not proved: \(count) can multiply what they hold"
   }
 
@@ -64,11 +64,10 @@ enum CertificateWords {
     let text =
       longest == .infinity
       ? "no bound: \(endless) of \(bounds.units) units can keep all of what they hold"
-      : "\(up(longest)) steps at most"
-    // A float may round to 1 where the equation does not.
+      : "\(up(longest)) steps at most, by the equation: a float may round to 1"
     return Certificate(
       subject: .longestHalfLife, bound: Interval(0, longest),
-      observed: seen.map { $0.high == .infinity && longest < .infinity ? Interval(longest) : $0 },
+      observed: seen,
       isProved: longest < .infinity, text: text)
   }
 

@@ -182,7 +182,10 @@ extension LookReport {
         certificates.append(
           Certificate(
             found.layers.count > 1 ? "\(layer.name): \(statement.what)" : statement.what,
-            bound: statement.isProved ? range(statement.bound) : nil, observed: range(statement.observed),
+            bound: statement.isProved ? range(statement.bound) : nil,
+            // A gate that rounds to 1 has an endless half-life in floats, which breaks nothing.
+            observed: statement.observed.flatMap { statement.bound.contains($0) ? range($0) : nil }
+              ?? (statement.subject == .longestHalfLife ? nil : range(statement.observed)),
             isProved: statement.isProved, remark: Self.remark(statement)))
       }
       notes.append("Bounds of \(layer.name) hold for \(layer.source).")
@@ -195,7 +198,8 @@ extension LookReport {
     switch statement.subject {
     case .gate, .state:
       if statement.isProved { return text.firstIndex(of: ",").map { String(text[$0...].dropFirst(2)) } ?? "" }
-    case .longestHalfLife: if statement.isProved { return "in steps" }
+    case .longestHalfLife:
+      if statement.isProved { return "in steps, by the equation: a float may round to 1" }
     default: break
     }
     return text.hasPrefix("not proved") ? String(text.dropFirst("not proved: ".count)) : text

@@ -48,6 +48,7 @@ extension DemoReport {
     guard !history.isEmpty else { return nil }
     var figures = [lossFigure]
     if let accuracy = accuracyFigure { figures.append(accuracy) }
+    if let memory = memoryFigure { figures.append(memory) }
     let table = HTMLPage.Table(
       caption: "Every epoch", header: ["Epoch", "Loss", "Validation loss", "Validation accuracy"],
       rows: history.map { epoch in
@@ -91,6 +92,30 @@ extension DemoReport {
       "Validation accuracy.",
       caption: "Best: \(DecimalText.percent(share)) in epoch \(best.epoch). "
         + "The axis need not start at zero.",
+      drawing: chart.svg(width: 440, height: 270, placement: .page))
+  }
+
+  /// The quartiles of the units' half-lives, epoch by epoch.
+  private var memoryFigure: HTMLPage.Figure? {
+    let known = history.filter { !$0.halfLives.isEmpty }
+    guard let first = known.first, let last = known.last else { return nil }
+    func quartile(_ share: Double, _ epoch: Epoch) -> Double {
+      Retention.quantile(epoch.halfLives.sorted(), share)
+    }
+    let series = [("longest quarter from here", 0.75), ("middle", 0.5), ("shortest quarter to here", 0.25)]
+      .map { name, share in
+        LineChart.Series(
+          name, points: known.map { LineChart.Point(x: Double($0.epoch), y: quartile(share, $0)) })
+      }
+    var chart = LineChart(
+      title: "Half-lives by epoch", xLabel: "epoch", yLabel: "half-life in steps", series: series)
+    chart.xIsWhole = true
+    chart.yFromZero = true
+    let ends = [first, last].map { DecimalText.fixed(quartile(0.5, $0), 2) }
+    return HTMLPage.Figure(
+      "How long the memory keeps.",
+      caption: "The middle unit lost half of what it held within \(ends[0]) steps after epoch "
+        + "\(first.epoch), within \(ends[1]) after epoch \(last.epoch).",
       drawing: chart.svg(width: 440, height: 270, placement: .page))
   }
 

@@ -30,6 +30,8 @@ public struct DemoReport: Sendable, Equatable {
     public var validationLoss: Double?
     /// The share of held-back data answered correctly.
     public var validationAccuracy: Double?
+    /// The half-life of each unit of the memory after it, in steps.
+    public var halfLives: [Double] = []
 
     /// An epoch.
     public init(epoch: Int, loss: Double, validationLoss: Double? = nil, validationAccuracy: Double? = nil) {

@@ -103,7 +103,11 @@ struct BracketText {
         path, "holds too few texts", expected: "three files .txt or more", found: "\(names.count)",
         advice: "name another folder with --data")
     }
-    let texts = try names.map { try BracketText(ids(FileBytes.read("\(path)/\($0)", limit: 16 << 20))) }
+    let texts = try names.map { name in
+      let bytes = try FileBytes.read("\(path)/\(name)", limit: 16 << 20)
+      if bytes.isEmpty { throw LetheError("\(path)/\(name)", "is empty", expected: "a text") }
+      return BracketText(ids(bytes))
+    }
     func part(_ isTest: Bool) -> [BracketText] {
       texts.enumerated().filter { ($0.offset % 3 == 2) == isTest }.map(\.element)
     }

@@ -127,7 +127,7 @@ struct BracketsLab: Lab {
         "Brackets 1,000 tokens and more away are closed rightly by the LSTM in \(text(2)), by the GRU in \(text(1)), by the RNN in "
           + "\(text(0)).",
         "Units of the LSTM that follow the depth, seed by seed, with their correlations: \(units.joined(separator: "; ")).",
-      ], plots: plots)
+      ] + (files.isEmpty ? ["C files were not tried: no --data."] : []), plots: plots)
   }
 
   // MARK: Learning

@@ -128,22 +128,23 @@ struct BudgetLab: Lab {
   /// f is what a step keeps; i is what it writes over its candidate, where that is not too small to divide by.
   private func extremes(_ memory: LSTM, _ x: Tensor) -> (sum: Double, cell: Double) {
     guard let recording = memory.record(x).layers.first else { return (.nan, .nan) }
-    var most = (sum: 0.0, cell: 0.0)
+    var most = (sum: -Double.infinity, cell: 0.0)
     for row in 0..<x.shape[0] {
       guard let trace = recording.memory(row: row), let u = recording.steps("candidate", row: row) else {
         return (.nan, .nan)
       }
       for t in 0..<trace.count {
         for unit in 0..<trace.units {
-          most.cell = max(most.cell, abs(trace.value[t][unit]))
+          most.cell = Statistics.largest(most.cell, abs(trace.value[t][unit]))
           let candidate = Double(u[t][unit])
           if abs(candidate) > 0.1 {
-            most.sum = max(most.sum, trace.keep[t][unit] + trace.write[t][unit] / candidate)
+            most.sum = Statistics.largest(most.sum, trace.keep[t][unit] + trace.write[t][unit] / candidate)
           }
         }
       }
     }
-    return most
+    // Where no candidate was large enough nothing was measured.
+    return (most.sum == -.infinity ? .nan : most.sum, most.cell)
   }
 
   /// Images [count, 8, 8, 1] as sequences.

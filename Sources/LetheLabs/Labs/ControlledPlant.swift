@@ -183,7 +183,8 @@ extension ControllerLab {
       (state, steps) = (next, steps + 1)
       for (index, c) in next.cell[0].tensor.scalars.enumerated() {
         let (bound, forget) = bounds[index % bounds.count]
-        cellOverBound = max(cellOverBound, abs(Double(c)) / (bound * (1 - Elementary.pow(forget, steps))))
+        let share = abs(Double(c)) / (bound * (1 - Elementary.pow(forget, steps)))
+        cellOverBound = Statistics.largest(cellOverBound, share)
       }
       return u.tensor.scalars
     }

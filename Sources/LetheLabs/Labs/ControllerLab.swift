@@ -111,7 +111,7 @@ struct ControllerLab: Lab {
       try setup.goOn()
       var controls = fresh
       let result = episodes.simulate(&controls, gain: gain, delay: delay)
-      run.cellOverBound = max(run.cellOverBound, controls.cellOverBound)
+      run.cellOverBound = Statistics.largest(run.cellOverBound, controls.cellOverBound)
       return result
     }
     let tested = try simulate(test)

@@ -74,7 +74,8 @@ struct DelayLab: Lab {
           + ".")
     }
     return LabResult(
-      self, setup, findings: findings, seen: words,
+      self, setup, findings: findings,
+      seen: words + (sets.isEmpty ? ["Text and sound were not tried: no --data."] : []),
       plots: [
         LabPlot(
           LineChart(

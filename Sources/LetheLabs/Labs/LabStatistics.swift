@@ -7,6 +7,9 @@ enum Statistics {
     values.reduce(0, +) / Double(values.count)
   }
 
+  /// The larger one; NaN where one of them is, which `max` may swallow.
+  static func largest(_ a: Double, _ b: Double) -> Double { a.isNaN || b.isNaN ? .nan : max(a, b) }
+
   /// Pearson's correlation; 0 where one of the two does not vary.
   static func correlation(_ a: [Double], _ b: [Double]) -> Double {
     let (ma, mb) = (mean(a), mean(b))

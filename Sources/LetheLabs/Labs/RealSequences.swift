@@ -20,6 +20,16 @@ struct RealSequences {
   /// How many words there are; `nil` where steps are numbers.
   var words: Int?
 
+  /// The same, if there is enough of each part.
+  private func checked(_ place: String) throws -> RealSequences {
+    for (name, part, least) in [("train", train, 32), ("validation", validation, 1), ("test", test, 1)]
+    where part.count < least {
+      throw LetheError(
+        place, "holds too little for the \(name) part", expected: "\(least) or more", found: "\(part.count)")
+    }
+    return self
+  }
+
   // MARK: Text
 
   /// Sentences of `stsa.binary.train`, `.dev` and `.test`: lines of a label, a space, and words between spaces.
@@ -44,7 +54,7 @@ struct RealSequences {
     var counts: [String: Int] = [:]
     for word in train.lazy.flatMap(\.words) { counts[word, default: 0] += 1 }
     let known = counts.filter { $0.value > 1 }.keys.sorted()
-    let numbers = Dictionary(uniqueKeysWithValues: zip(known, 1...known.count))
+    let numbers = Dictionary(uniqueKeysWithValues: zip(known, 1...))
     func part(_ lines: [(label: Int32, words: [String])]) -> Dataset {
       let longest = lines.map(\.words.count).max() ?? 1
       let x = lines.flatMap { line in
@@ -54,9 +64,10 @@ struct RealSequences {
         inputs: Tensor(x, shape: [lines.count, longest]), targets: .classes(lines.map(\.label), count: 2),
         lengths: lines.map(\.words.count))
     }
-    return RealSequences(
+    return try RealSequences(
       train: part(train), validation: part(try lines("dev")), test: part(try lines("test")), classes: 2,
-      features: 32, words: known.count + 1)
+      features: 32, words: known.count + 1
+    ).checked(folder)
   }
 
   // MARK: Sound
@@ -94,6 +105,9 @@ struct RealSequences {
       squares += Double(x) * Double(x)
     }
     let mean = sum / count, deviation = (squares / count - mean * mean).squareRoot()
+    guard deviation > 0 else {
+      throw LetheError(place, "holds no sound to learn from", expected: "recordings numbered from 10 on")
+    }
     func part(_ sounds: [(label: Int32, steps: [Float])]) -> Dataset {
       let lengths = sounds.map { $0.steps.count / Bands.count }, longest = lengths.max() ?? 1
       var x: [Float] = []
@@ -106,9 +120,10 @@ struct RealSequences {
         targets: .classes(sounds.map(\.label), count: 10),
         lengths: lengths)
     }
-    return RealSequences(
+    return try RealSequences(
       train: part(sounds[0]), validation: part(sounds[1]), test: part(sounds[2]), classes: 10,
-      features: Bands.count)
+      features: Bands.count
+    ).checked(place)
   }
 
   /// The samples of a WAV file of one channel, 16 bits each.

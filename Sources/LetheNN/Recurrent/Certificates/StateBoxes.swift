@@ -75,7 +75,7 @@ struct StateBoxes {
     let own = summands.filter { graph.below([$0]).contains(state) && graph.isProduct($0, with: state) }
     let others = summands.filter { !own.contains($0) }
     memory.isPlainSum =
-      own.count == 1 && memory.linear != nil
+      own.count == 1 && others.count <= 1 && memory.linear != nil
       && others.allSatisfy { graph.constant(of: $0) != nil || !graph.linearly([$0]).contains(state) }
     memory.roundings = graph.linearly([result]).count { !graph.nodes[$0].children.isEmpty } + 2
     return memory

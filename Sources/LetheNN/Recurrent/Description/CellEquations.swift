@@ -26,12 +26,20 @@ extension CellDescription {
     func hiddenRow(_ term: Int) -> Int { terms[..<term].reduce(0) { $0 + $1.sources.count } }
   }
 
-  /// Built-in cells make theirs anew at each call.
-  var equations: Equations { described ?? builtIn() }
+  var equations: Equations {
+    described ?? (gateActivation == .sigmoid ? Self.builtIn[kernel.rawValue] : nil) ?? builtIn()
+  }
+
+  /// Those of the built-in cells with σ as their gates, made once.
+  private static let builtIn: [UInt32: Equations] = {
+    let cells = [lstm, gruAfter, gruBefore, rnn(LETHE_CELL_RNN_TANH), rnn(LETHE_CELL_RNN_RELU)]
+    return Dictionary(uniqueKeysWithValues: cells.map { (UInt32($0.kernel.rawValue), $0.builtIn()) })
+  }()
 
   /// The slots that hold what became of gates; one that is itself h, or has the name of a state, is recorded as that.
   var recordedGates: [(name: String, slot: Int)] {
-    equations.terms.filter { isRecorded($0, equations) }.map { ($0.name, $0.slot) }
+    let equations = equations
+    return equations.terms.filter { isRecorded($0, equations) }.map { ($0.name, $0.slot) }
   }
 
   func isRecorded(_ term: Equations.Term, _ equations: Equations) -> Bool {

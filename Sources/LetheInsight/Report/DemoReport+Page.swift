@@ -102,7 +102,7 @@ extension DemoReport {
     func quartile(_ share: Double, _ epoch: Epoch) -> Double {
       Retention.quantile(epoch.halfLives.sorted(), share)
     }
-    let series = [("longest quarter from here", 0.75), ("middle", 0.5), ("shortest quarter to here", 0.25)]
+    let series = [("upper quartile", 0.75), ("median", 0.5), ("lower quartile", 0.25)]
       .map { name, share in
         LineChart.Series(
           name, points: known.map { LineChart.Point(x: Double($0.epoch), y: quartile(share, $0)) })

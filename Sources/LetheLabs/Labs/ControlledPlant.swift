@@ -1,4 +1,5 @@
 import LetheCore
+import LetheInsight
 import LetheNN
 
 /// What steers a plant.
@@ -140,50 +141,30 @@ struct Controller: Model {
   }
 }
 
-extension Controller {
-  /// For each unit a bound of |c_t| / (1 − f̄ᵗ), ī ū / (1 − f̄), and f̄: the gates' largest values where |target| ≤ 1, |seen| ≤ 4
-  /// and |h| ≤ 1.
-  // The interval certificates of a model will say the same, rounded outward.
-  var cellBounds: [(bound: Double, forget: Double)] {
-    let weights = Dictionary(uniqueKeysWithValues: memory.parameters.map { ($0.name, $0.value.scalars) })
-    guard let own = weights["weight_ih_l0"], let recurrent = weights["weight_hh_l0"],
-      let a = weights["bias_ih_l0"], let b = weights["bias_hh_l0"]
-    else { return [] }
-    let units = a.count / 4, ranges = [1, Double(Episodes.farthest)]
-    /// The largest and the least sum of a gate.
-    func sums(_ row: Int) -> (high: Double, low: Double) {
-      var reach = (0..<units).reduce(0) { $0 + abs(Double(recurrent[row * units + $1])) }
-      for (k, range) in ranges.enumerated() { reach += abs(Double(own[row * 2 + k])) * range }
-      let middle = Double(a[row]) + Double(b[row])
-      return (middle + reach, middle - reach)
-    }
-    func sigmoid(_ x: Double) -> Double { 1 / (1 + Elementary.exp(-x)) }
-    return (0..<units).map { unit in
-      let (i, f, g) = (sums(unit), sums(units + unit), sums(2 * units + unit))
-      let candidate = 1 - 2 / (1 + Elementary.exp(2 * max(g.high, -g.low)))
-      return (sigmoid(i.high) * candidate / sigmoid(-f.high), sigmoid(f.high))
-    }
-  }
-}
-
 extension ControllerLab {
   /// A trained controller at work.
   struct Running: Controls {
     let controller: Controller
-    private let bounds: [(bound: Double, forget: Double)]
+    /// What is certified of its cells where |target| ≤ 1 and |seen| ≤ 4.
+    private let certificate: RecurrentBounds.MemoryBound?
     private var state: RecurrentState?
     private var steps = 0
     private(set) var cellOverBound = 0.0
 
-    init(_ controller: Controller) { (self.controller, bounds) = (controller, controller.cellBounds) }
+    init(_ controller: Controller) throws {
+      let ranges = InputRange.features([-1...1, -Episodes.farthest...Episodes.farthest])
+      self.controller = controller
+      certificate = try controller.memory.certificates(inputRange: ranges).layers.first?.bounds.memory
+    }
 
     mutating func act(target: [Float], seen: [Float]) -> [Float] {
       func column(_ values: [Float]) -> Variable { Variable(Tensor(values, shape: [values.count, 1])) }
       let (u, next) = controller.step(column(target), column(seen), from: state)
       (state, steps) = (next, steps + 1)
       for (index, c) in next.cell[0].tensor.scalars.enumerated() {
-        let (bound, forget) = bounds[index % bounds.count]
-        let share = abs(Double(c)) / (bound * (1 - Elementary.pow(forget, steps)))
+        let unit = index % controller.memory.cell.hiddenSize
+        let bound = certificate?.magnitude(unit, after: steps, from: 0) ?? .nan
+        let share = abs(Double(c)) / bound
         cellOverBound = Statistics.largest(cellOverBound, share)
       }
       return u.tensor.scalars

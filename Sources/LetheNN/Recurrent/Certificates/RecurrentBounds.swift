@@ -5,7 +5,7 @@ import LetheCore
 ///
 /// It starts from zeros, from a learned state, or from anything within `startingWithin`; resets on the way included.
 /// It speaks of evaluation mode, and of runs in which no number overflows: where a state has no bound, that can happen.
-/// *Cost*: some dozens of times one step for one row, in doubles.
+/// *Cost*: some hundreds of times one step for one row, in doubles.
 public struct RecurrentBounds: Sendable {
   /// Where the box of the input comes from.
   public enum Source: Sendable, Equatable {

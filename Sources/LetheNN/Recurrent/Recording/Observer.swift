@@ -143,7 +143,7 @@ extension Layer {
 
   /// The same with gates or states changed on the way, which go on from what they have become.
   ///
-  /// It runs step by step, some hundred times slower than the engine. Layers on the tape (`SteppedRecurrent`) and matrix
+  /// It runs step by step, an operation at a time, far slower than the engine. Layers on the tape (`SteppedRecurrent`) and matrix
   /// memories are not changed.
   /// - Precondition: no sequence of the batch is shorter than others or starts anew on the way.
   /// - Throws: `LetheError` when no layer has such a gate, unit or step.

@@ -57,6 +57,8 @@ count lstm-ragged 4 24 --mode train --cell lstm --batch 5 --time 12 --input 9 --
 count lstm-plain 4 24 --mode infer --cell lstm --batch 8 --time 20 --input 28 --hidden 64
 count lstm-record 4 24 --mode record --cell lstm --batch 8 --time 20 --input 28 --hidden 64
 count lstm-adam 4 24 --mode adam --cell lstm --batch 5 --time 12 --input 9 --hidden 40
+count mlstm-stream 200 1200 --mode stream --cell mlstm --input 24 --hidden 40
+count mlstm-train 4 24 --mode train --cell mlstm --batch 5 --time 12 --input 9 --hidden 40
 
 if [ "${1:-}" = --update ]; then
   { echo "# step, instructions, allocations: scripts/cost_gate.sh --update"; cat "$work/costs"; } > "$record"

@@ -1,10 +1,13 @@
 // Matrix memories: cells whose state is a matrix for each head. One (batch row, head) is one task; tasks never meet.
 //
 // For every rule, with q, k, a (a number a key) and b (one number) made from the projections at the step:
-//   S = diag(a) S' + k u^T      u = b v, with the delta rule b (v - (diag(a) S')^T k)      o = S^T q
+//   S = diag(a) S' + k u^T      u = b e      e = v, with the delta rule v - (diag(a) S')^T k      o = S^T q
 // A state is S [key][value padded to 16], then n [key padded to 16], then 16 floats of which the first is m.
 // Columns of S never meet in the forward pass, so a vector is 16 columns; sums over keys are one chain, j ascending.
 // Sums over columns (backward) and inside the preparation (norms, n^T q) are 16 chains joined in a fixed tree.
+//
+// A chunk of steps is prepared as a whole, so that the functions of its gates, which have one number a step, fill
+// vectors and wait for nothing. S then takes its steps one by one: that is all that has to.
 
 enum { LETHE_MEMORY_CHUNK = 32 };  // steps between two states that are kept for the backward pass
 
@@ -18,36 +21,47 @@ LETHE_AI memory_sizes memory_sizes_of(const lethe_memory *m) {
   return (memory_sizes){kp, vp, m->key * vp + kp + 16, m->key * vp};
 }
 
-// What a step leaves for its backward pass: vectors of keys, vectors of columns, and single numbers.
+// What a chunk's projections are made into.
 typedef struct {
-  float *q, *k, *a, *u, *e, *o;
-  float *number;
-} memory_record;
+  float *q, *k, *a;     // [step][kp]
+  float *n;             // MLSTM: [step][kp], after the step
+  float *number;        // [kind][step]
+  const float *zeros;   // a state
+} memory_chunk;
 enum {
-  MEMORY_B, MEMORY_A,                                               // b; the decay where a head has one
-  MEMORY_NQ, MEMORY_FLOOR, MEMORY_DEN, MEMORY_TOOK_INPUT,           // mLSTM
-  MEMORY_Q_SCALE = MEMORY_NQ, MEMORY_K_SCALE, MEMORY_RATE,          // delta rule: 1 / |q|, 1 / |k|, exp(A)
+  MEMORY_B,
+  MEMORY_GATE, MEMORY_GATE_2, MEMORY_LOG_SIGMOID,  // gates as they come, where a head has two; of the first or its negative
+  MEMORY_A,                                        // the decay where a head has one
+  MEMORY_M, MEMORY_TOOK_INPUT, MEMORY_NQ, MEMORY_FLOOR, MEMORY_DEN,  // MLSTM
+  MEMORY_Q_SCALE, MEMORY_K_SCALE, MEMORY_WRITE,    // delta rule: 1 / |q|, 1 / |k|, sigmoid of the second gate
+  MEMORY_DB, MEMORY_D_NQ, MEMORY_D_M,              // gradients
+  MEMORY_D_GATE, MEMORY_D_GATE_2,
+  MEMORY_KINDS
 };
-LETHE_AI int64_t memory_record_floats(memory_sizes s) { return 3 * s.kp + 3 * s.vp + 16; }
-LETHE_AI memory_record memory_record_at(float *p, memory_sizes s) {
-  float *c = p + 3 * s.kp;
-  return (memory_record){p, p + s.kp, p + 2 * s.kp, c, c + s.vp, c + 2 * s.vp, c + 3 * s.vp};
+LETHE_AI float *memory_number(memory_chunk c, int kind) { return c.number + kind * LETHE_MEMORY_CHUNK; }
+LETHE_AI int64_t memory_chunk_floats(memory_sizes s) {
+  return s.state + LETHE_MEMORY_CHUNK * (4 * s.kp + MEMORY_KINDS);
+}
+// The chunk in its floats, cleared where no step writes what steps read.
+LETHE_AI memory_chunk memory_chunk_at(float *p, memory_sizes s) {
+  int64_t keys = LETHE_MEMORY_CHUNK * s.kp;
+  float *number = p + s.state, *q = number + LETHE_MEMORY_CHUNK * MEMORY_KINDS;
+  memset(p, 0, (size_t)(q - p) * sizeof(float));
+  return (memory_chunk){q, q + keys, q + 2 * keys, q + 3 * keys, number, p};
 }
 
 static int64_t memory_scratch(const lethe_memory *m, bool backward) {
   memory_sizes s = memory_sizes_of(m);
-  int64_t record = memory_record_floats(s);
-  if (!backward) return s.state + record;
-  // States before, inside and after a chunk, zeros, the carried gradient; records; dq, dk, da; do, dr.
-  return (LETHE_MEMORY_CHUNK + 3) * s.state + LETHE_MEMORY_CHUNK * record + 3 * s.kp + 2 * s.vp;
+  int64_t forward = memory_chunk_floats(s) + s.state;  // and the state, or the carried gradient
+  if (!backward) return forward;
+  // S before, inside and after a chunk; dq, dk, da, e and the gradient of o; sums for dq, dk, da.
+  return forward + (LETHE_MEMORY_CHUNK + 1) * s.matrix + LETHE_MEMORY_CHUNK * (3 * s.kp + 2 * s.vp) + 3 * 16 * s.kp;
 }
 
 static int64_t memory_saved(const lethe_memory *m) {
   return (m->time + LETHE_MEMORY_CHUNK - 1) / LETHE_MEMORY_CHUNK * memory_sizes_of(m).state;
 }
 
-LETHE_AI float memory_exp(float x) { return v_exp(v_set(x))[0]; }
-LETHE_AI float memory_sigmoid(float x) { return v_sigmoid(v_set(x))[0]; }
 // log sigmoid(x) = min(x, 0) - log(1 + exp(-|x|)): finite for every finite x.
 LETHE_AI vf v_log_sigmoid(vf x) {
   vf size = (vf)((vi)x & vi_set(0x7fffffff));
@@ -59,137 +73,224 @@ LETHE_AI float memory_dot(const float *x, const float *y, int64_t n) {
   LETHE_EACH(i, n) sum = v_fma(v_load(x + i), v_load(y + i), sum);
   return v_total(sum);
 }
+LETHE_AI bool memory_is_zero(const float *x, int64_t n) {
+  vi any = vi_set(0);
+  LETHE_EACH(i, n) any |= (vi)(v_load(x + i) != v_set(0));
+  return __builtin_reduce_or(any) == 0;
+}
+LETHE_AI float memory_key_scale(const lethe_memory *m) {
+  return 1.0f / __builtin_elementwise_sqrt(v_set((float)m->key))[0];
+}
+LETHE_AI bool memory_is_reset(const lethe_memory *m, int64_t row) { return m->resets && m->resets[row]; }
 
-// ---- forward --------------------------------------------------------------------------------------------
+// ---- what projections are made into ---------------------------------------------------------------------
 
-// q, k, a and b of a step, and n and m where the rule has them.
-LETHE_NI void memory_prepare(const lethe_memory *m, memory_sizes s, int64_t row, int64_t head, const float *from,
-                             float *to, memory_record r) {
-  int64_t key = m->key, at = (row * m->heads + head) * key;
-  const float *q = m->q + at, *k = m->k ? m->k + at : NULL;
-  const float *gate = m->gate + row * m->heads * 2 + head, *gates = m->gate + at;
-  float scale = 1.0f / __builtin_elementwise_sqrt(v_set((float)key))[0];
-  switch (m->rule) {
-    case LETHE_MEMORY_MLSTM: {
-      LETHE_EACH(j, key) {
-        v_store(r.q + j, v_load_n(q + j, key - j));
-        v_store(r.k + j, v_load_n(k + j, key - j) * scale);
-      }
-      const float *n = from + s.matrix;
-      float input = gate[m->heads], kept = v_log_sigmoid(v_set(gate[0]))[0] + n[s.kp];
-      bool empty = true;
-      for (int64_t j = 0; j < key; j++) empty = empty && n[j] == 0;
-      bool took = empty || input > kept;
-      float top = took ? input : kept;
-      // Above 0 only where the state is empty; bounded, so that nothing times nothing stays nothing.
-      float down = kept - top, f = memory_exp(down > 80.0f ? 80.0f : down), i = memory_exp(input - top);
-      LETHE_EACH(j, key) {
-        v_store(r.a + j, v_set(f));
-        v_store(to + s.matrix + j, v_fma(v_set(i), v_load(r.k + j), f * v_load(n + j)));
-      }
-      to[s.matrix + s.kp] = top;
-      float nq = memory_dot(to + s.matrix, r.q, key), size = nq < 0 ? -nq : nq;
-      float floor = memory_exp(top < -80.0f ? 80.0f : -top);
-      r.number[MEMORY_B] = i;
-      r.number[MEMORY_A] = f;
-      r.number[MEMORY_NQ] = nq;
-      r.number[MEMORY_FLOOR] = floor;
-      r.number[MEMORY_DEN] = (size >= floor || size != size ? size : floor) + 1e-6f;
-      r.number[MEMORY_TOOK_INPUT] = took;
-      break;
+// The two gates of a head at every step of a chunk, one behind the other, and back.
+LETHE_AI void memory_gates(const lethe_memory *m, memory_chunk c, int64_t row, int64_t head, int64_t count) {
+  const float *gate = m->gate + row * m->heads * 2 + head;
+  for (int64_t i = 0; i < count; i++, gate += m->heads * 2) {
+    memory_number(c, MEMORY_GATE)[i] = gate[0];
+    memory_number(c, MEMORY_GATE_2)[i] = gate[m->heads];
+  }
+}
+LETHE_AI void memory_gates_back(const lethe_memory *m, memory_chunk c, int64_t row, int64_t head, int64_t count) {
+  float *gate = m->dgate + row * m->heads * 2 + head;
+  for (int64_t i = 0; i < count; i++, gate += m->heads * 2) {
+    gate[0] = memory_number(c, MEMORY_D_GATE)[i];
+    gate[m->heads] = memory_number(c, MEMORY_D_GATE_2)[i];
+  }
+}
+
+// `state` is n before the chunk and behind it m.
+LETHE_NI void memory_prepare_mlstm(const lethe_memory *m, memory_sizes s, memory_chunk c, int64_t row, int64_t head,
+                                   int64_t count, const float *state) {
+  int64_t key = m->key;
+  float scale = memory_key_scale(m), *kept = memory_number(c, MEMORY_LOG_SIGMOID), top = state[s.kp];
+  memory_gates(m, c, row, head, count);
+  LETHE_EACH(i, count) v_store(kept + i, v_log_sigmoid(v_load(memory_number(c, MEMORY_GATE) + i)));
+  for (int64_t i = 0; i < count; i++, row++) {
+    const float *q = m->q + (row * m->heads + head) * key, *k = m->k + (row * m->heads + head) * key;
+    float *to_q = c.q + i * s.kp, *to_k = c.k + i * s.kp, *a = c.a + i * s.kp, *now = c.n + i * s.kp;
+    if (memory_is_reset(m, row)) { state = c.zeros; top = 0; }
+    float input = memory_number(c, MEMORY_GATE_2)[i], before = kept[i] + top;
+    // A branch, seldom taken: the next step's m need not wait for this step's n.
+    bool took = input > before;
+    if (__builtin_expect(memory_is_zero(state, key), false)) took = true;
+    top = took ? input : before;
+    // Above 0 only where the state is empty; bounded, so that nothing times nothing stays nothing.
+    float down = before - top;
+    vf e = v_exp((vf){down > 80.0f ? 80.0f : down, input - top, top < -80.0f ? 80.0f : -top});
+    float f = e[0], in = e[1];
+    vf nq = v_set(0);
+    LETHE_EACH(j, key) {
+      vf x = v_load_n(q + j, key - j), y = v_load_n(k + j, key - j) * scale;
+      vf n = v_fma(v_set(in), y, f * v_load(state + j));
+      v_store(to_q + j, x);
+      v_store(to_k + j, y);
+      v_store(a + j, v_set(f));
+      v_store(now + j, n);
+      nq = v_fma(n, x, nq);
     }
-    case LETHE_MEMORY_GLA:
-      LETHE_EACH(j, key) {
-        v_store(r.q + j, v_load_n(q + j, key - j) * scale);
-        v_store(r.k + j, v_load_n(k + j, key - j));
-        v_store(r.a + j, v_exp(v_log_sigmoid(v_load_n(gates + j, key - j)) * 0.0625f));
-      }
-      r.number[MEMORY_B] = 1;
-      break;
-    case LETHE_MEMORY_HGRN2:
-      LETHE_EACH(j, key) {
-        vf x = v_load_n(q + j, key - j), f = v_load_n(gates + j, key - j);
-        v_store(r.q + j, x * v_sigmoid(x));
-        v_store(r.k + j, (1.0f - m->option) * v_sigmoid(-f));
-        v_store(r.a + j, v_fma(v_set(1.0f - m->option), v_sigmoid(f), v_set(m->option)));
-      }
-      r.number[MEMORY_B] = 1;
-      break;
-    case LETHE_MEMORY_DELTA: {
-      vf qq = v_set(0), kk = v_set(0);
-      LETHE_EACH(j, key) {
-        vf x = v_load_n(q + j, key - j), y = v_load_n(k + j, key - j);
-        qq = v_fma(x, x, qq);
-        kk = v_fma(y, y, kk);
-      }
-      float rate = memory_exp(m->rate[head]), decay = memory_exp(rate * v_log_sigmoid(v_set(-gate[0]))[0]);
-      float q_scale = 1.0f / __builtin_elementwise_sqrt(v_set(v_total(qq) + 1e-6f))[0];
-      float k_scale = 1.0f / __builtin_elementwise_sqrt(v_set(v_total(kk) + 1e-6f))[0];
-      LETHE_EACH(j, key) {
-        v_store(r.q + j, v_load_n(q + j, key - j) * q_scale * scale);
-        v_store(r.k + j, v_load_n(k + j, key - j) * k_scale);
-        v_store(r.a + j, v_set(decay));
-      }
-      r.number[MEMORY_B] = m->option * memory_sigmoid(gate[m->heads]);
-      r.number[MEMORY_A] = decay;
-      r.number[MEMORY_Q_SCALE] = q_scale;
-      r.number[MEMORY_K_SCALE] = k_scale;
-      r.number[MEMORY_RATE] = rate;
-      break;
+    state = now;
+    memory_number(c, MEMORY_B)[i] = in;
+    memory_number(c, MEMORY_A)[i] = f;
+    memory_number(c, MEMORY_M)[i] = top;
+    memory_number(c, MEMORY_TOOK_INPUT)[i] = took;
+    memory_number(c, MEMORY_FLOOR)[i] = e[2];
+    memory_number(c, MEMORY_NQ)[i] = v_total(nq);
+  }
+  LETHE_EACH(i, count) {
+    vf floor = v_load(memory_number(c, MEMORY_FLOOR) + i);
+    vf size = (vf)((vi)v_load(memory_number(c, MEMORY_NQ) + i) & vi_set(0x7fffffff));
+    v_store(memory_number(c, MEMORY_DEN) + i, v_select((vi)(size < floor), floor, size) + 1e-6f);
+  }
+}
+
+LETHE_NI void memory_prepare_delta(const lethe_memory *m, memory_sizes s, memory_chunk c, int64_t row, int64_t head,
+                                   int64_t count) {
+  int64_t key = m->key;
+  float scale = memory_key_scale(m), rate = v_exp(v_set(m->rate[head]))[0];
+  float *q_scale = memory_number(c, MEMORY_Q_SCALE), *k_scale = memory_number(c, MEMORY_K_SCALE);
+  memory_gates(m, c, row, head, count);
+  for (int64_t i = 0; i < count; i++) {
+    const float *q = m->q + ((row + i) * m->heads + head) * key, *k = m->k + ((row + i) * m->heads + head) * key;
+    vf qq = v_set(0), kk = v_set(0);
+    LETHE_EACH(j, key) {
+      vf x = v_load_n(q + j, key - j), y = v_load_n(k + j, key - j);
+      qq = v_fma(x, x, qq);
+      kk = v_fma(y, y, kk);
+    }
+    q_scale[i] = v_total(qq);
+    k_scale[i] = v_total(kk);
+  }
+  LETHE_EACH(i, count) {
+    vf log = v_log_sigmoid(-v_load(memory_number(c, MEMORY_GATE) + i));
+    vf write = v_sigmoid(v_load(memory_number(c, MEMORY_GATE_2) + i));
+    v_store(q_scale + i, 1.0f / __builtin_elementwise_sqrt(v_load(q_scale + i) + 1e-6f));
+    v_store(k_scale + i, 1.0f / __builtin_elementwise_sqrt(v_load(k_scale + i) + 1e-6f));
+    v_store(memory_number(c, MEMORY_LOG_SIGMOID) + i, log);
+    v_store(memory_number(c, MEMORY_A) + i, v_exp(rate * log));
+    v_store(memory_number(c, MEMORY_WRITE) + i, write);
+    v_store(memory_number(c, MEMORY_B) + i, m->option * write);
+  }
+  for (int64_t i = 0; i < count; i++) {
+    const float *q = m->q + ((row + i) * m->heads + head) * key, *k = m->k + ((row + i) * m->heads + head) * key;
+    LETHE_EACH(j, key) {
+      v_store(c.q + i * s.kp + j, v_load_n(q + j, key - j) * q_scale[i] * scale);
+      v_store(c.k + i * s.kp + j, v_load_n(k + j, key - j) * k_scale[i]);
+      v_store(c.a + i * s.kp + j, v_set(memory_number(c, MEMORY_A)[i]));
     }
   }
 }
 
-// `n` blocks of columns at once, so that their chains run side by side; `from` may be `to`.
-LETHE_AI void memory_columns(int n, bool delta, int64_t key, ptrdiff_t row, const float *v, int64_t columns,
-                             const float *from, float *to, memory_record r) {
-  vf o[4], e[4], u[4], b = v_set(r.number[MEMORY_B]);
+// The rules with a gate for every key: GLA and HGRN2.
+LETHE_NI void memory_prepare_keys(const lethe_memory *m, memory_sizes s, memory_chunk c, int64_t row, int64_t head,
+                                  int64_t count) {
+  int64_t key = m->key;
+  float scale = memory_key_scale(m), free = 1.0f - m->option;
+  for (int64_t i = 0; i < count; i++) {
+    int64_t at = ((row + i) * m->heads + head) * key;
+    memory_number(c, MEMORY_B)[i] = 1;
+    LETHE_EACH(j, key) {
+      int64_t left = key - j, to = i * s.kp + j;
+      vf q = v_load_n(m->q + at + j, left), gate = v_load_n(m->gate + at + j, left);
+      if (m->rule == LETHE_MEMORY_GLA) {
+        v_store(c.q + to, q * scale);
+        v_store(c.k + to, v_load_n(m->k + at + j, left));
+        v_store(c.a + to, v_exp(v_log_sigmoid(gate) * 0.0625f));
+      } else {
+        v_store(c.q + to, q * v_sigmoid(q));
+        v_store(c.k + to, free * v_sigmoid(-gate));
+        v_store(c.a + to, v_fma(v_set(free), v_sigmoid(gate), v_set(m->option)));
+      }
+    }
+  }
+}
+
+LETHE_AI void memory_prepare(const lethe_memory *m, memory_sizes s, memory_chunk c, int64_t row, int64_t head,
+                             int64_t count, const float *n) {
+  if (m->rule == LETHE_MEMORY_MLSTM) memory_prepare_mlstm(m, s, c, row, head, count, n);
+  else if (m->rule == LETHE_MEMORY_DELTA) memory_prepare_delta(m, s, c, row, head, count);
+  else memory_prepare_keys(m, s, c, row, head, count);
+}
+
+// ---- steps ----------------------------------------------------------------------------------------------
+
+// Blocks of 16 columns that go through the keys side by side, as many as the registers hold.
+enum { LETHE_MEMORY_WIDE = LETHE_TILE_VECS == 4 ? 4 : 2 };
+
+// A step of some columns of S. `from` may be `to`; `e` and `out` where they are wanted.
+typedef struct {
+  int64_t key, columns;
+  ptrdiff_t row;
+  const float *q, *k, *a;
+  float b, den;
+  const float *v, *from;
+  float *to, *e, *out;
+} memory_columns_args;
+
+LETHE_AI void memory_columns(int n, bool delta, bool reads, const memory_columns_args *p) {
+  vf o[4], e[4], u[4];
+  const float *q = p->q, *k = p->k, *a = p->a, *from = p->from;
+  float *to = p->to;
+  const int64_t key = p->key;
+  const ptrdiff_t row = p->row;
   _Pragma("unroll") for (int c = 0; c < n; c++) {
     o[c] = v_set(0);
-    e[c] = v_load_n(v + c * 16, columns - c * 16);
+    e[c] = v_load_n(p->v + c * 16, p->columns - c * 16);
   }
   if (delta) {
     vf read[4];
     _Pragma("unroll") for (int c = 0; c < n; c++) read[c] = v_set(0);
     for (int64_t j = 0; j < key; j++)
       _Pragma("unroll") for (int c = 0; c < n; c++) {
-        vf x = r.a[j] * v_load(from + j * row + c * 16);
+        vf x = a[j] * v_load(from + j * row + c * 16);
         v_store(to + j * row + c * 16, x);
-        read[c] = v_fma(v_set(r.k[j]), x, read[c]);
+        read[c] = v_fma(v_set(k[j]), x, read[c]);
       }
     _Pragma("unroll") for (int c = 0; c < n; c++) e[c] = e[c] - read[c];
   }
-  _Pragma("unroll") for (int c = 0; c < n; c++) u[c] = b * e[c];
+  _Pragma("unroll") for (int c = 0; c < n; c++) u[c] = p->b * e[c];
   for (int64_t j = 0; j < key; j++)
     _Pragma("unroll") for (int c = 0; c < n; c++) {
-      vf x = delta ? v_load(to + j * row + c * 16) : r.a[j] * v_load(from + j * row + c * 16);
-      x = v_fma(v_set(r.k[j]), u[c], x);
+      vf x = delta ? v_load(to + j * row + c * 16) : a[j] * v_load(from + j * row + c * 16);
+      x = v_fma(v_set(k[j]), u[c], x);
       v_store(to + j * row + c * 16, x);
-      o[c] = v_fma(v_set(r.q[j]), x, o[c]);
+      if (reads) o[c] = v_fma(v_set(q[j]), x, o[c]);
     }
   _Pragma("unroll") for (int c = 0; c < n; c++) {
-    v_store(r.e + c * 16, e[c]);
-    v_store(r.u + c * 16, u[c]);
-    v_store(r.o + c * 16, o[c]);
+    if (p->e) v_store(p->e + c * 16, e[c]);
+    if (reads) v_store_n(p->out + c * 16, p->den == 1 ? o[c] : o[c] / p->den, p->columns - c * 16);
   }
 }
 
-LETHE_NI void memory_step(const lethe_memory *m, memory_sizes s, int64_t row, int64_t head, const float *from,
-                          float *to, memory_record r) {
-  memory_prepare(m, s, row, head, from, to, r);
-  bool delta = m->rule == LETHE_MEMORY_DELTA;
-  const float *v = m->v + (row * m->heads + head) * m->value;
-  int64_t c = 0;
-#define LETHE_MEMORY_COLUMNS(n, d)                                                                         \
-  memory_columns(n, d, m->key, s.vp, v + c, m->value - c, from + c, to + c,                               \
-                 (memory_record){r.q, r.k, r.a, r.u + c, r.e + c, r.o + c, r.number})
-  for (; c + 64 <= s.vp; c += 64)
-    if (delta) LETHE_MEMORY_COLUMNS(4, true); else LETHE_MEMORY_COLUMNS(4, false);
-  for (; c < s.vp; c += 16)
-    if (delta) LETHE_MEMORY_COLUMNS(1, true); else LETHE_MEMORY_COLUMNS(1, false);
-#undef LETHE_MEMORY_COLUMNS
-  if (m->rule == LETHE_MEMORY_MLSTM)
-    LETHE_EACH(i, s.vp) v_store(r.o + i, v_load(r.o + i) / r.number[MEMORY_DEN]);
+// Step i of a chunk, row `row` of the batch: S, what it reads and e; `out` and `e` may be NULL.
+LETHE_NI void memory_step(const lethe_memory *m, memory_sizes s, memory_chunk c, int64_t i, int64_t row, int64_t head,
+                          const float *from, float *to, float *out, float *e) {
+  bool mlstm = m->rule == LETHE_MEMORY_MLSTM;
+  memory_columns_args p = {.key = m->key, .row = s.vp, .q = c.q + i * s.kp, .k = c.k + i * s.kp, .a = c.a + i * s.kp,
+                           .b = memory_number(c, MEMORY_B)[i], .den = mlstm ? memory_number(c, MEMORY_DEN)[i] : 1};
+  int kind = (m->rule == LETHE_MEMORY_DELTA ? 2 : 0) + (out ? 1 : 0);
+  for (int64_t at = 0; at < s.vp;) {
+    p.v = m->v + (row * m->heads + head) * m->value + at;
+    p.columns = m->value - at;
+    p.from = from + at;
+    p.to = to + at;
+    p.e = e ? e + at : NULL;
+    p.out = out ? out + at : NULL;
+    bool wide = at + 16 * LETHE_MEMORY_WIDE <= s.vp;
+    switch (kind + (wide ? 4 : 0)) {
+      case 0: memory_columns(1, false, false, &p); break;
+      case 1: memory_columns(1, false, true, &p); break;
+      case 2: memory_columns(1, true, false, &p); break;
+      case 3: memory_columns(1, true, true, &p); break;
+      case 4: memory_columns(LETHE_MEMORY_WIDE, false, false, &p); break;
+      case 5: memory_columns(LETHE_MEMORY_WIDE, false, true, &p); break;
+      case 6: memory_columns(LETHE_MEMORY_WIDE, true, false, &p); break;
+      default: memory_columns(LETHE_MEMORY_WIDE, true, true, &p); break;
+    }
+    at += wide ? 16 * LETHE_MEMORY_WIDE : 16;
+  }
 }
 
 // A task's part of the caller's tensors, to or from one state; a missing tensor is zeros.
@@ -213,25 +314,28 @@ LETHE_AI void memory_unload(const lethe_memory *m, memory_sizes s, int64_t task,
 
 static void memory_forward(const lethe_memory *m, int64_t first, int64_t last, float *scratch) {
   memory_sizes s = memory_sizes_of(m);
-  float *state = scratch;
-  memory_record r = memory_record_at(scratch + s.state, s);
+  float *state = scratch, *n = state + s.matrix;
+  memory_chunk c = memory_chunk_at(state + s.state, s);
   for (int64_t task = first; task < last; task++) {
     int64_t b = task / m->heads, head = task % m->heads, length = m->lengths ? m->lengths[b] : m->time;
+    float *out = m->out + (b * m->time * m->heads + head) * m->value;
     memory_load(m, s, task, m->s0, m->n0, m->m0, state);
-    for (int64_t t = 0; t < m->time; t++) {
-      int64_t row = b * m->time + t;
-      float *out = m->out + (row * m->heads + head) * m->value;
-      if (t >= length) {
-        memset(out, 0, (size_t)m->value * sizeof(float));
-        continue;
-      }
-      if (m->saved && t % LETHE_MEMORY_CHUNK == 0)
+    for (int64_t t = 0; t < length; t += LETHE_MEMORY_CHUNK) {
+      int64_t count = length - t < LETHE_MEMORY_CHUNK ? length - t : LETHE_MEMORY_CHUNK, row = b * m->time + t;
+      if (m->saved)
         memcpy(m->saved + task * memory_saved(m) + t / LETHE_MEMORY_CHUNK * s.state, state,
                (size_t)s.state * sizeof(float));
-      if (m->resets && m->resets[row]) memset(state, 0, (size_t)s.state * sizeof(float));
-      memory_step(m, s, row, head, state, state, r);
-      memcpy(out, r.o, (size_t)m->value * sizeof(float));
+      memory_prepare(m, s, c, row, head, count, n);
+      for (int64_t i = 0; i < count; i++)
+        memory_step(m, s, c, i, row + i, head, memory_is_reset(m, row + i) ? c.zeros : state, state,
+                    out + (t + i) * m->heads * m->value, NULL);
+      if (m->rule == LETHE_MEMORY_MLSTM) {
+        memcpy(n, c.n + (count - 1) * s.kp, (size_t)s.kp * sizeof(float));
+        n[s.kp] = memory_number(c, MEMORY_M)[count - 1];
+      }
     }
+    for (int64_t t = length; t < m->time; t++)
+      memset(out + t * m->heads * m->value, 0, (size_t)m->value * sizeof(float));
     memory_unload(m, s, task, m->s, m->n, m->m, state);
   }
 }

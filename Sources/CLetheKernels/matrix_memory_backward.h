@@ -1,128 +1,231 @@
 // The backward pass of matrix memories; see matrix_memory.h. S is kept at the start of every chunk of steps only: the
-// chunk's states and records are made again, the same bits, and walked back.
+// chunk's states are made again, the same bits, and walked back. What does not hand on a matrix is done for the chunk
+// as a whole before and after that.
 
-// One step back. On entry `carry` is the gradient of the state after the step from all later steps and d_out that of
-// the step's output; on return `carry` is that of the state before it, and the gradients of q, k, a are in dq, dk, da.
-// Returns the gradient of b.
-LETHE_NI float memory_matrix_back(const lethe_memory *m, memory_sizes s, const float *was, const float *now,
-                                  memory_record r, float *carry, const float *d_out, float *d_read,
-                                  float *dv, float *dq, float *dk, float *da) {
-  bool delta = m->rule == LETHE_MEMORY_DELTA;
-  vf b = v_set(r.number[MEMORY_B]), db = v_set(0);
-  LETHE_EACH(c, m->value) {
-    vf d = v_load(d_out + c), du = v_set(0);
-    for (int64_t j = 0; j < m->key; j++) {
-      float *p = carry + j * s.vp + c;
-      vf x = v_fma(v_set(r.q[j]), d, v_load(p));
-      v_store(p, x);
-      du = v_fma(v_set(r.k[j]), x, du);
-    }
-    vf to_v = b * du;
-    db = v_fma(du, v_load(r.e + c), db);
-    v_store_n(dv + c, to_v, m->value - c);
-    if (delta) v_store(d_read + c, -to_v);
-  }
-  for (int64_t j = 0; j < m->key; j++) {
-    vf to_q = v_set(0), to_k = v_set(0), to_a = v_set(0), a = v_set(r.a[j]), k = v_set(r.k[j]);
-    LETHE_EACH(c, s.vp) {
-      ptrdiff_t at = j * s.vp + c;
-      vf d = v_load(carry + at), before = v_load(was + at);
-      to_q = v_fma(v_load(now + at), v_load(d_out + c), to_q);
-      to_k = v_fma(d, v_load(r.u + c), to_k);
-      if (delta) {
-        vf read = v_load(d_read + c);
-        to_k = v_fma(a * before, read, to_k);
-        d = v_fma(k, read, d);
-      }
-      to_a = v_fma(d, before, to_a);
-      v_store(carry + at, a * d);
-    }
-    dq[j] = v_total(to_q);
-    dk[j] = v_total(to_k);
-    da[j] = v_total(to_a);
-  }
-  return v_total(db);
+// Gradients of a chunk.
+typedef struct {
+  float *q, *k, *a;  // [step][kp]
+  float *o;          // [step][vp], of S^T q
+  float *e;          // [step][vp], not a gradient: what u is b times of
+  float *sums;       // [3][kp][16]
+} memory_gradients;
+LETHE_AI memory_gradients memory_gradients_at(float *p, memory_sizes s) {
+  int64_t keys = LETHE_MEMORY_CHUNK * s.kp, values = LETHE_MEMORY_CHUNK * s.vp;
+  float *o = p + 3 * keys, *sums = o + 2 * values;
+  memset(sums, 0, (size_t)(3 * s.kp * 16) * sizeof(float));  // those of padding keys stay zero
+  return (memory_gradients){p, p + keys, p + 2 * keys, o, o + values, sums};
 }
 
-// From the gradients of q, k, a and b to those of the projections. With x / |x| the gradient loses its part along x.
+// One step back through some columns of S. On entry `carry` is the gradient of the state after the step from all later
+// steps; on return that of the state before it. Adds to the sums over columns for dq, dk and da, which begin at zero
+// with the `first` columns, and returns what it adds to that of the gradient of b.
+typedef struct {
+  int64_t key, columns;
+  ptrdiff_t row, plane;
+  const float *q, *k, *a;
+  float b;
+  const float *was, *now, *o, *e;
+  float *carry, *dv, *sums;
+} memory_back_args;
+
+LETHE_AI vf memory_columns_back(int n, bool delta, bool first, const memory_back_args *p, vf db) {
+  vf o[4], u[4], du[4], read[4];
+  const float *q = p->q, *k = p->k, *a = p->a, *was = p->was, *now = p->now;
+  float *carry = p->carry, *sums = p->sums;
+  const int64_t key = p->key;
+  const ptrdiff_t row = p->row, plane = p->plane;
+  _Pragma("unroll") for (int c = 0; c < n; c++) {
+    o[c] = v_load(p->o + c * 16);
+    du[c] = v_set(0);
+  }
+  for (int64_t j = 0; j < key; j++)
+    _Pragma("unroll") for (int c = 0; c < n; c++) {
+      vf x = v_fma(v_set(q[j]), o[c], v_load(carry + j * row + c * 16));
+      v_store(carry + j * row + c * 16, x);
+      du[c] = v_fma(v_set(k[j]), x, du[c]);
+    }
+  _Pragma("unroll") for (int c = 0; c < n; c++) {
+    vf e = v_load(p->e + c * 16), to_v = p->b * du[c];
+    db = v_fma(du[c], e, db);
+    u[c] = p->b * e;
+    read[c] = -to_v;
+    v_store_n(p->dv + c * 16, to_v, p->columns - c * 16);
+  }
+  for (int64_t j = 0; j < key; j++) {
+    float *sum = sums + j * 16;
+    vf to_q = first ? v_set(0) : v_load(sum), to_k = first ? v_set(0) : v_load(sum + plane);
+    vf to_a = first ? v_set(0) : v_load(sum + 2 * plane), decay = v_set(a[j]), by = v_set(k[j]);
+    _Pragma("unroll") for (int c = 0; c < n; c++) {
+      ptrdiff_t at = j * row + c * 16;
+      vf d = v_load(carry + at), before = v_load(was + at);
+      to_q = v_fma(v_load(now + at), o[c], to_q);
+      to_k = v_fma(d, u[c], to_k);
+      if (delta) {
+        to_k = v_fma(decay * before, read[c], to_k);
+        d = v_fma(by, read[c], d);
+      }
+      to_a = v_fma(d, before, to_a);
+      v_store(carry + at, decay * d);
+    }
+    v_store(sum, to_q);
+    v_store(sum + plane, to_k);
+    v_store(sum + 2 * plane, to_a);
+  }
+  return db;
+}
+
+// Step i of a chunk back: gradients of q, k, a, b and v.
+LETHE_NI void memory_step_back(const lethe_memory *m, memory_sizes s, memory_chunk c, memory_gradients g, int64_t i,
+                               const float *was, const float *now, float *carry, float *dv) {
+  memory_back_args p = {.key = m->key, .row = s.vp, .plane = s.kp * 16, .sums = g.sums, .q = c.q + i * s.kp,
+                        .k = c.k + i * s.kp, .a = c.a + i * s.kp, .b = memory_number(c, MEMORY_B)[i]};
+  vf db = v_set(0);
+  int kind = m->rule == LETHE_MEMORY_DELTA ? 2 : 0;
+  for (int64_t at = 0; at < s.vp;) {
+    p.columns = m->value - at;
+    p.was = was + at;
+    p.now = now + at;
+    p.o = g.o + i * s.vp + at;
+    p.e = g.e + i * s.vp + at;
+    p.carry = carry + at;
+    p.dv = dv + at;
+    bool wide = at + 16 * LETHE_MEMORY_WIDE <= s.vp;
+    switch (kind + (at == 0 ? 1 : 0) + (wide ? 4 : 0)) {
+      case 0: db = memory_columns_back(1, false, false, &p, db); break;
+      case 1: db = memory_columns_back(1, false, true, &p, db); break;
+      case 2: db = memory_columns_back(1, true, false, &p, db); break;
+      case 3: db = memory_columns_back(1, true, true, &p, db); break;
+      case 4: db = memory_columns_back(LETHE_MEMORY_WIDE, false, false, &p, db); break;
+      case 5: db = memory_columns_back(LETHE_MEMORY_WIDE, false, true, &p, db); break;
+      case 6: db = memory_columns_back(LETHE_MEMORY_WIDE, true, false, &p, db); break;
+      default: db = memory_columns_back(LETHE_MEMORY_WIDE, true, true, &p, db); break;
+    }
+    at += wide ? 16 * LETHE_MEMORY_WIDE : 16;
+  }
+  LETHE_EACH(j, s.kp) {
+    v_store(g.q + i * s.kp + j, v_totals(g.sums + j * 16));
+    v_store(g.k + i * s.kp + j, v_totals(g.sums + p.plane + j * 16));
+    v_store(g.a + i * s.kp + j, v_totals(g.sums + 2 * p.plane + j * 16));
+  }
+  memory_number(c, MEMORY_DB)[i] = v_total(db);
+}
+
+// ---- before the steps: from the gradient of the output to that of S^T q --------------------------------------
+
+LETHE_NI void memory_outputs_back(const lethe_memory *m, memory_sizes s, memory_chunk c, memory_gradients g,
+                                  int64_t row, int64_t head, int64_t count) {
+  for (int64_t i = 0; i < count; i++) {
+    int64_t at = ((row + i) * m->heads + head) * m->value;
+    float *o = g.o + i * s.vp;
+    if (m->rule != LETHE_MEMORY_MLSTM || !m->dout) {
+      LETHE_EACH(j, m->value) v_store(o + j, m->dout ? v_load_n(m->dout + at + j, m->value - j) : v_set(0));
+      memory_number(c, MEMORY_D_NQ)[i] = memory_number(c, MEMORY_D_M)[i] = 0;
+      continue;
+    }
+    // out = (S^T q) / den, den = max(|n^T q|, e^-m) + 1e-6.
+    float den = memory_number(c, MEMORY_DEN)[i], nq = memory_number(c, MEMORY_NQ)[i];
+    float floor = memory_number(c, MEMORY_FLOOR)[i];
+    vf along = v_set(0);
+    LETHE_EACH(j, m->value) {
+      vf d = v_load_n(m->dout + at + j, m->value - j);
+      along = v_fma(d, v_load_n(m->out + at + j, m->value - j), along);
+      v_store(o + j, d / den);
+    }
+    float d_den = -v_total(along) / den;
+    bool is_nq = nq >= floor || -nq >= floor;
+    memory_number(c, MEMORY_D_NQ)[i] = !is_nq ? 0 : nq >= floor ? d_den : -d_den;
+    memory_number(c, MEMORY_D_M)[i] = is_nq ? 0 : -floor * d_den;
+  }
+}
+
+// ---- after the steps: from the gradients of q, k, a and b to those of the projections ------------------------
+
+// `carry` is the gradient of n, and behind it that of m; `start` is n before the chunk.
+LETHE_NI void memory_finish_mlstm(const lethe_memory *m, memory_sizes s, memory_chunk c, memory_gradients g,
+                                  int64_t row, int64_t head, int64_t count, const float *start, float *carry) {
+  int64_t key = m->key;
+  float scale = memory_key_scale(m), d_m = carry[s.kp];
+  for (int64_t i = count - 1; i >= 0; i--) {
+    bool reset = memory_is_reset(m, row + i);
+    int64_t at = ((row + i) * m->heads + head) * key;
+    const float *now = c.n + i * s.kp, *was = reset ? c.zeros : i > 0 ? now - s.kp : start;
+    float f = memory_number(c, MEMORY_A)[i], in = memory_number(c, MEMORY_B)[i];
+    float d_nq = memory_number(c, MEMORY_D_NQ)[i];
+    vf df = v_set(0), di = v_set(0);
+    LETHE_EACH(j, key) {
+      int64_t from = i * s.kp + j, left = key - j;
+      vf d = v_fma(v_load(c.q + from), v_set(d_nq), v_load(carry + j));
+      df = v_fma(d, v_load(was + j), df + v_load(g.a + from));
+      di = v_fma(d, v_load(c.k + from), di);
+      v_store_n(m->dq + at + j, v_fma(v_load(now + j), v_set(d_nq), v_load(g.q + from)), left);
+      v_store_n(m->dk + at + j, v_fma(v_set(in), d, v_load(g.k + from)) * scale, left);
+      v_store(carry + j, reset ? v_set(0) : f * d);
+    }
+    // f = exp(kept - m), i = exp(input - m), m = max(kept, input), kept = log sigmoid(forget) + m'.
+    float d_kept = f * v_total(df), d_input = in * (memory_number(c, MEMORY_DB)[i] + v_total(di));
+    float d_max = d_m + memory_number(c, MEMORY_D_M)[i] - d_kept - d_input;
+    if (memory_number(c, MEMORY_TOOK_INPUT)[i] != 0) d_input += d_max; else d_kept += d_max;
+    memory_number(c, MEMORY_D_GATE)[i] = d_kept;
+    memory_number(c, MEMORY_D_GATE_2)[i] = d_input;
+    d_m = reset ? 0 : d_kept;
+  }
+  carry[s.kp] = d_m;
+  LETHE_EACH(i, count) {
+    float *d = memory_number(c, MEMORY_D_GATE) + i;
+    v_store(d, v_load(d) * v_sigmoid(-v_load(memory_number(c, MEMORY_GATE) + i)));
+  }
+  memory_gates_back(m, c, row, head, count);
+}
+
+// With x / |x| the gradient loses its part along x. unit = scale * x * inverse; d is the gradient of unit.
 LETHE_AI void memory_unnormalise(float *to, const float *unit, const float *d, float scale, float inverse,
                                  int64_t key) {
-  // unit = scale * x * inverse; d is the gradient of unit.
   float along = memory_dot(unit, d, key);
   LETHE_EACH(j, key)
     v_store_n(to + j, inverse * (scale * v_load(d + j) - v_load(unit + j) / scale * along), key - j);
 }
 
-LETHE_NI void memory_step_back(const lethe_memory *m, memory_sizes s, int64_t row, int64_t head, const float *was,
-                               const float *now, memory_record r, float *carry, float *work, float *d_rate) {
-  int64_t key = m->key, heads = m->heads, at = (row * heads + head) * key, columns = (row * heads + head) * m->value;
-  float *dq = work, *dk = dq + s.kp, *da = dk + s.kp, *d_out = da + s.kp, *d_read = d_out + s.vp;
-  const float *gate = m->gate + row * heads * 2 + head, *gates = m->gate + at;
-  float *d_gate = m->dgate + row * heads * 2 + head, *d_gates = m->dgate + at;
-  float scale = 1.0f / __builtin_elementwise_sqrt(v_set((float)key))[0];
-  bool mlstm = m->rule == LETHE_MEMORY_MLSTM;
-  float den = mlstm ? r.number[MEMORY_DEN] : 1, d_den = 0, d_nq = 0, *d_top = carry + s.matrix + s.kp;
-  LETHE_EACH(c, s.vp) v_store(d_out + c, m->dout ? v_load_n(m->dout + columns + c, m->value - c) : v_set(0));
-  if (mlstm) {
-    // o = (S^T q) / den, den = max(|n^T q|, e^-m) + 1e-6.
-    d_den = -memory_dot(d_out, r.o, s.vp) / den;
-    LETHE_EACH(c, s.vp) v_store(d_out + c, v_load(d_out + c) / den);
-    float nq = r.number[MEMORY_NQ], floor = r.number[MEMORY_FLOOR];
-    if (nq >= floor) d_nq = d_den;
-    else if (-nq >= floor) d_nq = -d_den;
-    else *d_top -= floor * d_den;
+LETHE_NI void memory_finish_delta(const lethe_memory *m, memory_sizes s, memory_chunk c, memory_gradients g,
+                                  int64_t row, int64_t head, int64_t count, float *d_rate) {
+  float scale = memory_key_scale(m), rate = v_exp(v_set(m->rate[head]))[0];
+  float *d_decay = memory_number(c, MEMORY_D_GATE), *d_write = memory_number(c, MEMORY_D_GATE_2);
+  for (int64_t i = 0; i < count; i++) {
+    int64_t at = ((row + i) * m->heads + head) * m->key, from = i * s.kp;
+    vf sum = v_set(0);
+    LETHE_EACH(j, m->key) sum = sum + v_load(g.a + from + j);
+    d_decay[i] = v_total(sum);
+    memory_unnormalise(m->dq + at, c.q + from, g.q + from, scale, memory_number(c, MEMORY_Q_SCALE)[i], m->key);
+    memory_unnormalise(m->dk + at, c.k + from, g.k + from, 1, memory_number(c, MEMORY_K_SCALE)[i], m->key);
   }
-  float db = memory_matrix_back(m, s, was, now, r, carry, d_out, d_read, m->dv + columns, dq, dk, da);
-  switch (m->rule) {
-    case LETHE_MEMORY_MLSTM: {
-      float f = r.number[MEMORY_A], i = r.number[MEMORY_B], *dn = carry + s.matrix;
-      vf df = v_set(0), di = v_set(0);
-      LETHE_EACH(j, key) {
-        vf d = v_fma(v_load(r.q + j), v_set(d_nq), v_load(dn + j));
-        df = v_fma(d, v_load(was + s.matrix + j), df + v_load(da + j));
-        di = v_fma(d, v_load(r.k + j), di);
-        v_store_n(m->dq + at + j, v_fma(v_load(now + s.matrix + j), v_set(d_nq), v_load(dq + j)), key - j);
-        v_store_n(m->dk + at + j, v_fma(v_set(i), d, v_load(dk + j)) * scale, key - j);
-        v_store(dn + j, f * d);
-      }
-      // f = exp(kept - m), i = exp(input - m), m = max(kept, input), kept = log sigmoid(forget) + m'.
-      float d_kept = f * v_total(df), d_input = i * (db + v_total(di)), d_max = *d_top - d_kept - d_input;
-      if (r.number[MEMORY_TOOK_INPUT] != 0) d_input += d_max; else d_kept += d_max;
-      d_gate[0] = d_kept * memory_sigmoid(-gate[0]);
-      d_gate[heads] = d_input;
-      *d_top = d_kept;
-      break;
-    }
-    case LETHE_MEMORY_GLA:
-      LETHE_EACH(j, key) {
-        v_store_n(m->dq + at + j, v_load(dq + j) * scale, key - j);
-        v_store_n(m->dk + at + j, v_load(dk + j), key - j);
-        vf slope = 0.0625f * v_load(r.a + j) * v_sigmoid(-v_load_n(gates + j, key - j));
-        v_store_n(d_gates + j, v_load(da + j) * slope, key - j);
-      }
-      break;
-    case LETHE_MEMORY_HGRN2:
-      LETHE_EACH(j, key) {
-        vf x = v_load_n(m->q + at + j, key - j), y = v_sigmoid(x), f = v_load_n(gates + j, key - j);
-        v_store_n(m->dq + at + j, v_load(dq + j) * v_fma(x * y, 1.0f - y, y), key - j);
-        vf slope = (1.0f - m->option) * v_sigmoid(f) * v_sigmoid(-f);
-        v_store_n(d_gates + j, (v_load(da + j) - v_load(dk + j)) * slope, key - j);
-      }
-      break;
-    case LETHE_MEMORY_DELTA: {
-      vf d_decay = v_set(0);
-      LETHE_EACH(j, key) d_decay = d_decay + v_load(da + j);
-      memory_unnormalise(m->dq + at, r.q, dq, scale, r.number[MEMORY_Q_SCALE], key);
-      memory_unnormalise(m->dk + at, r.k, dk, 1, r.number[MEMORY_K_SCALE], key);
-      // decay = exp(g), g = -rate * softplus(x), rate = exp(A): dg / dA = g.
-      float dg = v_total(d_decay) * r.number[MEMORY_A], rate = r.number[MEMORY_RATE];
-      float write = memory_sigmoid(gate[heads]);
-      *d_rate += dg * rate * v_log_sigmoid(v_set(-gate[0]))[0];
-      d_gate[0] = -dg * rate * memory_sigmoid(gate[0]);
-      d_gate[heads] = db * m->option * write * (1.0f - write);
-      break;
-    }
+  // decay = exp(g), g = -rate * softplus(x), rate = exp(A): dg / dA = g.
+  for (int64_t i = count - 1; i >= 0; i--)
+    *d_rate += d_decay[i] * memory_number(c, MEMORY_A)[i] * rate * memory_number(c, MEMORY_LOG_SIGMOID)[i];
+  LETHE_EACH(i, count) {
+    vf write = v_load(memory_number(c, MEMORY_WRITE) + i), x = v_load(memory_number(c, MEMORY_GATE) + i);
+    v_store(d_decay + i, -(v_load(d_decay + i) * v_load(memory_number(c, MEMORY_A) + i)) * rate * v_sigmoid(x));
+    v_store(d_write + i, v_load(memory_number(c, MEMORY_DB) + i) * m->option * write * (1.0f - write));
   }
+  memory_gates_back(m, c, row, head, count);
+}
+
+LETHE_NI void memory_finish_keys(const lethe_memory *m, memory_sizes s, memory_chunk c, memory_gradients g,
+                                 int64_t row, int64_t head, int64_t count) {
+  float scale = memory_key_scale(m), free = 1.0f - m->option;
+  for (int64_t i = 0; i < count; i++)
+    LETHE_EACH(j, m->key) {
+      int64_t at = ((row + i) * m->heads + head) * m->key + j, from = i * s.kp + j, left = m->key - j;
+      vf dq = v_load(g.q + from), dk = v_load(g.k + from), da = v_load(g.a + from);
+      vf gate = v_load_n(m->gate + at, left);
+      if (m->rule == LETHE_MEMORY_GLA) {
+        v_store_n(m->dq + at, dq * scale, left);
+        v_store_n(m->dk + at, dk, left);
+        v_store_n(m->dgate + at, da * (0.0625f * v_load(c.a + from) * v_sigmoid(-gate)), left);
+      } else {
+        vf x = v_load_n(m->q + at, left), y = v_sigmoid(x);
+        v_store_n(m->dq + at, dq * v_fma(x * y, 1.0f - y, y), left);
+        v_store_n(m->dgate + at, (da - dk) * (free * v_sigmoid(gate) * v_sigmoid(-gate)), left);
+      }
+    }
 }
 
 // The gradients of the steps past a sequence's length: zeros.
@@ -136,32 +239,47 @@ LETHE_AI void memory_clear_row(const lethe_memory *m, int64_t row, int64_t head)
   else m->dgate[row * m->heads * 2 + head] = m->dgate[(row * 2 + 1) * m->heads + head] = 0;
 }
 
+// A chunk of `count` steps from row `row`, last to first, from the state `start`; `carry` as in memory_columns_back.
+static void memory_chunk_back(const lethe_memory *m, memory_sizes s, memory_chunk c, memory_gradients g,
+                              const float *start, int64_t row, int64_t head, int64_t count, float *states,
+                              float *carry, float *d_rate) {
+  size_t bytes = (size_t)s.matrix * sizeof(float);
+  memory_prepare(m, s, c, row, head, count, start + s.matrix);
+  // states[i] is S before step i; the first lies where it was saved.
+  for (int64_t i = 0; i < count; i++) {
+    const float *before = memory_is_reset(m, row + i) ? c.zeros : i == 0 ? start : states + i * s.matrix;
+    memory_step(m, s, c, i, row + i, head, before, states + (i + 1) * s.matrix, NULL, g.e + i * s.vp);
+  }
+  memory_outputs_back(m, s, c, g, row, head, count);
+  for (int64_t i = count - 1; i >= 0; i--) {
+    bool reset = memory_is_reset(m, row + i);
+    const float *before = reset ? c.zeros : i == 0 ? start : states + i * s.matrix;
+    memory_step_back(m, s, c, g, i, before, states + (i + 1) * s.matrix, carry,
+                     m->dv + ((row + i) * m->heads + head) * m->value);
+    if (reset) memset(carry, 0, bytes);
+  }
+  if (m->rule == LETHE_MEMORY_MLSTM)
+    memory_finish_mlstm(m, s, c, g, row, head, count, start + s.matrix, carry + s.matrix);
+  else if (m->rule == LETHE_MEMORY_DELTA) memory_finish_delta(m, s, c, g, row, head, count, d_rate);
+  else memory_finish_keys(m, s, c, g, row, head, count);
+}
+
 static void memory_backward(const lethe_memory *m, int64_t first, int64_t last, float *scratch) {
   memory_sizes s = memory_sizes_of(m);
-  size_t bytes = (size_t)s.state * sizeof(float);
-  int64_t floats = memory_record_floats(s);
-  float *states = scratch, *zeros = states + (LETHE_MEMORY_CHUNK + 1) * s.state, *carry = zeros + s.state;
-  float *records = carry + s.state, *work = records + LETHE_MEMORY_CHUNK * floats;
-  memset(zeros, 0, bytes);
-  memset(work, 0, (size_t)(3 * s.kp + 2 * s.vp) * sizeof(float));  // padding stays zero
+  float *carry = scratch, *states = carry + s.state + memory_chunk_floats(s);
+  memory_chunk c = memory_chunk_at(carry + s.state, s);
+  memory_gradients g = memory_gradients_at(states + (LETHE_MEMORY_CHUNK + 1) * s.matrix, s);
   for (int64_t task = first; task < last; task++) {
     int64_t b = task / m->heads, head = task % m->heads, length = m->lengths ? m->lengths[b] : m->time;
+    const float *saved = m->saved + task * memory_saved(m);
     float d_rate = 0;
     memory_load(m, s, task, m->ds, m->dn, m->dm, carry);
     for (int64_t t = length; t < m->time; t++) memory_clear_row(m, b * m->time + t, head);
-    for (int64_t t0 = (length - 1) / LETHE_MEMORY_CHUNK * LETHE_MEMORY_CHUNK; t0 >= 0 && length > 0;
-         t0 -= LETHE_MEMORY_CHUNK) {
-      int64_t count = length - t0 < LETHE_MEMORY_CHUNK ? length - t0 : LETHE_MEMORY_CHUNK, row0 = b * m->time + t0;
-      memcpy(states, m->saved + task * memory_saved(m) + t0 / LETHE_MEMORY_CHUNK * s.state, bytes);
-      for (int64_t i = 0; i < count; i++)
-        memory_step(m, s, row0 + i, head, m->resets && m->resets[row0 + i] ? zeros : states + i * s.state,
-                    states + (i + 1) * s.state, memory_record_at(records + i * floats, s));
-      for (int64_t i = count - 1; i >= 0; i--) {
-        bool reset = m->resets && m->resets[row0 + i];
-        memory_step_back(m, s, row0 + i, head, reset ? zeros : states + i * s.state, states + (i + 1) * s.state,
-                         memory_record_at(records + i * floats, s), carry, work, &d_rate);
-        if (reset) memset(carry, 0, bytes);
-      }
+    for (int64_t t = (length - 1) / LETHE_MEMORY_CHUNK * LETHE_MEMORY_CHUNK; t >= 0 && length > 0;
+         t -= LETHE_MEMORY_CHUNK) {
+      int64_t count = length - t < LETHE_MEMORY_CHUNK ? length - t : LETHE_MEMORY_CHUNK;
+      memory_chunk_back(m, s, c, g, saved + t / LETHE_MEMORY_CHUNK * s.state, b * m->time + t, head, count, states,
+                        carry, &d_rate);
     }
     if (m->drate) m->drate[task] = d_rate;
     memory_unload(m, s, task, m->ds0, m->dn0, m->dm0, carry);

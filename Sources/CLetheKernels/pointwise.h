@@ -17,6 +17,26 @@ LETHE_AI float v_total(vf v) {
     for (int i = 0; i < step; i++) v[i] += v[i + step];
   return v[0];
 }
+// The totals of 16 vectors that lie one behind the other, the bits of v_total: every round adds the halves of what is
+// left of two vectors and keeps both in one.
+LETHE_AI vf v_totals(const float *x) {
+  static const int8_t order[16] = {0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15};
+  vf v[16];
+  _Pragma("unroll") for (int i = 0; i < 16; i++) v[i] = v_load(x + order[i] * 16);
+#define LETHE_JOIN(a, b, ...) (__builtin_shufflevector(a, b, __VA_ARGS__))
+  _Pragma("unroll") for (int i = 0; i < 8; i++)
+      v[i] = LETHE_JOIN(v[i], v[i + 8], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+             LETHE_JOIN(v[i], v[i + 8], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+  _Pragma("unroll") for (int i = 0; i < 4; i++)
+      v[i] = LETHE_JOIN(v[i], v[i + 4], 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+             LETHE_JOIN(v[i], v[i + 4], 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  _Pragma("unroll") for (int i = 0; i < 2; i++)
+      v[i] = LETHE_JOIN(v[i], v[i + 2], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
+             LETHE_JOIN(v[i], v[i + 2], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+  return LETHE_JOIN(v[0], v[1], 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30) +
+         LETHE_JOIN(v[0], v[1], 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31);
+#undef LETHE_JOIN
+}
 #define LETHE_EACH(i, n) for (int64_t i = 0; i < (n); i += 16)
 
 LETHE_AI vf unary_of(lethe_unary f, vf x, float slope, float offset) {

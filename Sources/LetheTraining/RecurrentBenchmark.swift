@@ -136,7 +136,8 @@ public struct RecurrentBenchmark: Sendable {
     func open(layer: some RecurrentLayer) throws -> (RepeatedTiming.Result, operations: Int) {
       var layer = layer
       let (operations, width) = try build(&layer)
-      return (mode.isStreaming ? measureSteps(layer) : measure(layer, width: width), operations)
+      guard mode.isStreaming else { return (measure(layer, width: width), operations) }
+      return ((layer as? MatrixMemory).map(measureStream) ?? measureSteps(layer), operations)
     }
     // The built-in ones by name, as programs name them: the compiler makes code for each.
     let (measured, operations) =
@@ -197,6 +198,11 @@ public struct RecurrentBenchmark: Sendable {
     return inputs(scalars: layer.cell.description.scalars).withUnsafeBuffer { x in
       measureSteps { stream.step(x) }
     }
+  }
+
+  private func measureStream(_ layer: MatrixMemory) -> RepeatedTiming.Result {
+    var stream = layer.stream()
+    return inputs(scalars: 0).withUnsafeBuffer { x in measureSteps { stream.step(x) } }
   }
 
   /// Sequences of one step, the state handed on.

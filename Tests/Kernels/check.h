@@ -94,6 +94,7 @@ void test_functions(void);
 void test_pointwise(void);
 void test_rows(void);
 void test_optimizers(void);
+void test_matrix_memory(void);
 // Once, whatever the instruction set.
 void test_random(void);
 void test_memory(void);

@@ -32,7 +32,7 @@ static const struct {
     {"layouts", test_layouts, false},    {"products", test_products, false},
     {"functions", test_functions, false}, {"pointwise", test_pointwise, false},
     {"rows", test_rows, false},          {"optimizers", test_optimizers, false},
-    {"cells", test_cells, false},
+    {"cells", test_cells, false},         {"matrix", test_matrix_memory, false},
 };
 
 int main(int count, char **arguments) {

@@ -199,7 +199,7 @@ typedef struct lethe_memory {
   const float *_Null_unspecified gate;         // before any activation
   const float *_Nullable rate;                 // DELTA: [heads], the logarithm of the decay rate
   const float *_Nullable s0, *_Nullable n0, *_Nullable m0;  // [N][key][value], [N][key], [N]; NULL: zeros
-  float *_Null_unspecified out;                // [R][heads][value], zero past the lengths
+  float *_Null_unspecified out;                // [R][heads][value], zero past the lengths; backward reads it for MLSTM
   float *_Nullable s, *_Nullable n, *_Nullable m;           // the final state; n and m: MLSTM
   float *_Nullable saved;                      // [N][memory_saved], kept for backward; NULL: not kept
   // backward only; gradients of a NULL tensor are zeros, those of NULL results are not wanted

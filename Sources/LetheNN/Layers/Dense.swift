@@ -67,31 +67,51 @@ public struct Dense: Layer {
 ///
 /// - Precondition: the shapes fit.
 public func linear(_ x: Variable, _ weight: Variable, _ bias: Variable?) -> Variable {
-  require(
-    weight.shape.count == 2 && x.shape.last == weight.shape[1],
-    "linear: a weight of shape \(weight.shape) cannot take an input of shape \(x.shape)")
-  let (outputs, inputs) = (weight.shape[0], weight.shape[1])
-  let (input, w) = (x.tensor, weight.tensor)
-  let rows = inputs == 0 ? 0 : input.count / inputs
-  let result = Tensor.uninitialized(x.shape.dropLast() + [outputs])
-  multiply(
-    MatrixView(input.pointer, row: inputs), MatrixView(w.pointer, row: 1, column: inputs), rows: rows,
-    depth: inputs, columns: outputs, bias: bias.map { UnsafePointer($0.tensor.pointer) }, into: result.pointer
-  )
-  let wantsInput = x.isRecorded
-  return .operation("linear", [x, weight] + (bias.map { [$0] } ?? []), result, timing: x.timing) { gradient in
-    let dy = MatrixView(gradient.pointer, row: outputs)
-    var dx: Tensor?
-    if wantsInput {
-      let to = Tensor.uninitialized(input.shape)
-      multiply(
-        dy, MatrixView(w.pointer, row: inputs), rows: rows, depth: outputs, columns: inputs, into: to.pointer)
-      dx = to
-    }
-    let dw = Tensor.uninitialized(w.shape)
+  linear(x, [(weight, bias)])[0]
+}
+
+/// Several such maps of one input. What they send back to it is one sum, not a tensor for each.
+func linear(_ x: Variable, _ maps: [(weight: Variable, bias: Variable?)]) -> [Variable] {
+  let input = x.tensor, width = x.shape.last ?? 0, rows = width == 0 ? 0 : input.count / width
+  let results = maps.map { weight, bias in
+    require(
+      weight.shape.count == 2 && x.shape.last == weight.shape[1],
+      "linear: a weight of shape \(weight.shape) cannot take an input of shape \(x.shape)")
+    let result = Tensor.uninitialized(x.shape.dropLast() + [weight.shape[0]])
     multiply(
-      dy.transposed, MatrixView(input.pointer, row: inputs), rows: outputs, depth: rows, columns: inputs,
-      into: dw.pointer)
-    return [dx, dw] + (bias == nil ? [] : [Tensor(gradient.columnSums(outputs))])
+      MatrixView(input.pointer, row: width), MatrixView(weight.tensor.pointer, row: 1, column: width),
+      rows: rows, depth: width, columns: weight.shape[0],
+      bias: bias.map { UnsafePointer($0.tensor.pointer) }, into: result.pointer)
+    return result
   }
+  let given = [x] + maps.flatMap { [$0.weight] + ($0.bias.map { [$0] } ?? []) }
+  guard let tape = given.lazy.compactMap(\.tape).first else {
+    return results.map { Variable($0, timing: x.timing) }
+  }
+  let wantsInput = x.isRecorded, weights = maps.map { ($0.weight.tensor, hasBias: $0.bias != nil) }
+  return tape.record("linear", inputs: given, outputs: results) { gradients in
+    var dx: Tensor?
+    var others: [Tensor?] = []
+    for ((w, hasBias), gradient) in zip(weights, gradients) {
+      guard let gradient else {
+        others += hasBias ? [nil, nil] : [nil]
+        continue
+      }
+      let outputs = w.shape[0], dy = MatrixView(gradient.pointer, row: outputs)
+      if wantsInput {
+        let to = dx ?? Tensor.uninitialized(input.shape)
+        multiply(
+          dy, MatrixView(w.pointer, row: width), rows: rows, depth: outputs, columns: width,
+          adding: dx != nil,
+          into: to.pointer)
+        dx = to
+      }
+      let dw = Tensor.uninitialized(w.shape)
+      multiply(
+        dy.transposed, MatrixView(input.pointer, row: width), rows: outputs, depth: rows, columns: width,
+        into: dw.pointer)
+      others += [dw] + (hasBias ? [Tensor(gradient.columnSums(outputs))] : [])
+    }
+    return [dx] + others
+  }.map { $0.timed(x.timing) }
 }

@@ -154,12 +154,13 @@ public struct MatrixMemory: Layer {
       state.map { $0.hidden.count == 1 && initial.map(\.shape) == shapes } ?? true,
       "\(Self.kind): expected a state of 1 hidden and \(shapes.count - 1) cell parts of shapes \(shapes), got "
         + "\(initial.map(\.shape))")
-    let pass = MatrixMemoryPass(
-      rule: rule, heads: heads, keySize: keySize, valueSize: valueSize, batch: batch, time: time,
-      timing: x.timing)
+    let pass = MatrixMemoryPass(self, batch: batch, time: time, timing: x.timing)
+    let projected = linear(
+      x,
+      [(x.with(weightQ), nil), (x.with(weightV), nil), (x.with(weightGate), x.with(biasGate))]
+        + (rule.hasKeys ? [(x.with(weightK), nil)] : []))
     let (read, final) = pass.run(
-      q: linear(x, x.with(weightQ), nil), k: rule.hasKeys ? linear(x, x.with(weightK), nil) : nil,
-      v: linear(x, x.with(weightV), nil), gate: linear(x, x.with(weightGate), x.with(biasGate)),
+      q: projected[0], k: rule.hasKeys ? projected[3] : nil, v: projected[1], gate: projected[2],
       rate: rule.hasRate ? x.with(logRate) : nil, initial: initial)
     var y = read.timed(x.timing)
     if normalizesHeads {

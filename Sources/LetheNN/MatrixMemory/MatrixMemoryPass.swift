@@ -3,30 +3,21 @@ import LetheCore
 
 /// The recurrence of a matrix memory over a batch, as one operation on the tape.
 struct MatrixMemoryPass {
-  let rule: MatrixMemory.Rule
-  let heads: Int
-  let keySize: Int
-  let valueSize: Int
+  let layer: MatrixMemory
   let batch: Int
   let time: Int
   private let lengths: [Int64]?
   private let resets: [UInt8]?
 
-  init(
-    rule: MatrixMemory.Rule, heads: Int, keySize: Int, valueSize: Int, batch: Int, time: Int, timing: Timing?
-  ) {
+  init(_ layer: MatrixMemory, batch: Int, time: Int, timing: Timing?) {
     timing?.check(batch: batch, time: time)
-    (self.rule, self.heads, self.keySize, self.valueSize) = (rule, heads, keySize, valueSize)
-    (self.batch, self.time) = (batch, time)
+    (self.layer, self.batch, self.time) = (layer, batch, time)
     lengths = timing?.lengths?.map { Int64($0) }
     let flags = timing?.resets?.flatMap { $0.map { $0 ? UInt8(1) : 0 } }
     resets = flags?.contains(1) == true ? flags : nil
   }
 
-  private var tasks: Int { batch * heads }
-  private var stateWidths: [Int] {
-    [heads * keySize * valueSize] + (rule.isNormalised ? [heads * keySize, heads] : [])
-  }
+  private var tasks: Int { batch * layer.heads }
 
   /// What is read at every step, [batch, time, heads · value], and the final state.
   ///
@@ -39,8 +30,8 @@ struct MatrixMemoryPass {
     let given = Given(
       q: q.tensor, k: k?.tensor, v: v.tensor, gate: gate.tensor, rate: rate?.tensor,
       initial: initial.map(\.tensor))
-    let output = Tensor.uninitialized([batch, time, heads * valueSize])
-    let states = stateWidths.map { Tensor.uninitialized([batch, $0]) }
+    let output = Tensor.uninitialized([batch, time, layer.heads * layer.valueSize])
+    let states = layer.stateSizes.map { Tensor.uninitialized([batch, $0]) }
     var saved: Storage?
     call(given) { a in
       a.out = output.pointer
@@ -58,7 +49,7 @@ struct MatrixMemoryPass {
     }
     let results = tape.record("matrixMemory", inputs: inputs, outputs: [output] + states) { gradients in
       guard let saved else { return [Tensor?](repeating: nil, count: inputs.count) }
-      return backward(given, saved, gradients)
+      return backward(given, output, saved, gradients)
     }
     return (results[0], Array(results.dropFirst()))
   }
@@ -73,15 +64,17 @@ struct MatrixMemoryPass {
   }
 
   /// The gradients of q, v, gate, k, rate and the initial state, in the order of `run`'s inputs.
-  private func backward(_ given: Given, _ saved: Storage, _ gradients: [Tensor?]) -> [Tensor?] {
+  private func backward(_ given: Given, _ output: Tensor, _ saved: Storage, _ gradients: [Tensor?])
+    -> [Tensor?]
+  {
     let dq = Tensor.uninitialized(given.q.shape), dv = Tensor.uninitialized(given.v.shape)
     let dgate = Tensor.uninitialized(given.gate.shape)
     let dk = given.k.map { Tensor.uninitialized($0.shape) }
-    let parts = given.rate.map { _ in Tensor.uninitialized([batch, heads]) }
+    let parts = given.rate.map { _ in Tensor.uninitialized([batch, layer.heads]) }
     let initial = given.initial.map { Tensor.uninitialized($0.shape) }
-    withExtendedLifetime((saved, gradients)) {
+    withExtendedLifetime((output, saved, gradients)) {
       call(given) { a in
-        a.saved = saved.pointer
+        (a.out, a.saved) = (output.pointer, saved.pointer)
         a.dout = gradients[0].map { UnsafePointer($0.pointer) }
         a.ds = gradients[1].map { UnsafePointer($0.pointer) }
         if gradients.count > 2 {
@@ -96,7 +89,7 @@ struct MatrixMemoryPass {
       }
     }
     // Rows of the batch are joined in order: the same bits for any number of threads.
-    let drate = parts.map { Tensor($0.columnSums(heads)) }
+    let drate = parts.map { Tensor($0.columnSums(layer.heads)) }
     let optional: [Tensor] = [dk, drate].compactMap { $0 }
     return [dq, dv, dgate] + optional + initial
   }
@@ -110,11 +103,7 @@ struct MatrixMemoryPass {
     pointers(lengths) { lengths in
       pointers(resets) { resets in
         withExtendedLifetime(given) {
-          var a = lethe_memory()
-          a.rule = rule.kernel
-          (a.time, a.heads) = (Int64(time), Int64(heads))
-          (a.key, a.value) = (Int64(keySize), Int64(valueSize))
-          a.option = rule.option
+          var a = layer.kernelArguments(time: time)
           (a.lengths, a.resets) = (lengths, resets)
           a.q = UnsafePointer(given.q.pointer)
           a.k = given.k.map { UnsafePointer($0.pointer) }
@@ -137,7 +126,7 @@ struct MatrixMemoryPass {
     _ arguments: lethe_memory, backward: Bool,
     _ kernel: (UnsafePointer<lethe_memory>, Int64, Int64, UnsafeMutablePointer<Float>) -> Void
   ) {
-    let work = max(1, time * keySize * valueSize)
+    let work = max(1, time * layer.keySize * layer.valueSize)
     Parallel.split(tasks, grain: max(1, 1 << 14 / work)) { range in
       withUnsafePointer(to: arguments) { a in
         let scratch = Storage(count: Int(kernels.memory_scratch(a, backward)))
@@ -146,5 +135,17 @@ struct MatrixMemoryPass {
         }
       }
     }
+  }
+}
+
+extension MatrixMemory {
+  /// What kernels are told about the layer itself.
+  func kernelArguments(time: Int) -> lethe_memory {
+    var a = lethe_memory()
+    a.rule = rule.kernel
+    (a.time, a.heads) = (Int64(time), Int64(heads))
+    (a.key, a.value) = (Int64(keySize), Int64(valueSize))
+    a.option = rule.option
+    return a
   }
 }

@@ -7,7 +7,7 @@
 // Sums over columns (backward) and inside the preparation (norms, n^T q) are 16 chains joined in a fixed tree.
 //
 // A chunk of steps is prepared as a whole, so that the functions of its gates, which have one number a step, fill
-// vectors and wait for nothing. S then takes its steps one by one: that is all that has to.
+// vectors and wait for nothing. S then takes its steps one by one: that is all that has to. Outputs follow as a whole.
 
 enum { LETHE_MEMORY_CHUNK = 32 };  // steps between two states that are kept for the backward pass
 
@@ -23,10 +23,12 @@ LETHE_AI memory_sizes memory_sizes_of(const lethe_memory *m) {
 
 // What a chunk's projections are made into.
 typedef struct {
-  float *q, *k, *a;     // [step][kp]
-  float *n;             // MLSTM: [step][kp], after the step
-  float *number;        // [kind][step]
-  const float *zeros;   // a state
+  float *q, *k, *a;    // [step][kp]
+  float *n;            // MLSTM: [step][kp], after the step
+  float *e;            // [step][vp], v until the step
+  float *o;            // [step][vp], S^T q
+  float *number;       // [kind][step]
+  const float *zeros;  // a state
 } memory_chunk;
 enum {
   MEMORY_B,
@@ -40,22 +42,22 @@ enum {
 };
 LETHE_AI float *memory_number(memory_chunk c, int kind) { return c.number + kind * LETHE_MEMORY_CHUNK; }
 LETHE_AI int64_t memory_chunk_floats(memory_sizes s) {
-  return s.state + LETHE_MEMORY_CHUNK * (4 * s.kp + MEMORY_KINDS);
+  return s.state + LETHE_MEMORY_CHUNK * (4 * s.kp + 2 * s.vp + MEMORY_KINDS);
 }
 // The chunk in its floats, cleared where no step writes what steps read.
 LETHE_AI memory_chunk memory_chunk_at(float *p, memory_sizes s) {
   int64_t keys = LETHE_MEMORY_CHUNK * s.kp;
-  float *number = p + s.state, *q = number + LETHE_MEMORY_CHUNK * MEMORY_KINDS;
+  float *number = p + s.state, *q = number + LETHE_MEMORY_CHUNK * MEMORY_KINDS, *e = q + 4 * keys;
   memset(p, 0, (size_t)(q - p) * sizeof(float));
-  return (memory_chunk){q, q + keys, q + 2 * keys, q + 3 * keys, number, p};
+  return (memory_chunk){q, q + keys, q + 2 * keys, q + 3 * keys, e, e + LETHE_MEMORY_CHUNK * s.vp, number, p};
 }
 
 static int64_t memory_scratch(const lethe_memory *m, bool backward) {
   memory_sizes s = memory_sizes_of(m);
   int64_t forward = memory_chunk_floats(s) + s.state;  // and the state, or the carried gradient
   if (!backward) return forward;
-  // S before, inside and after a chunk; dq, dk, da, e and the gradient of o; sums for dq, dk, da.
-  return forward + (LETHE_MEMORY_CHUNK + 1) * s.matrix + LETHE_MEMORY_CHUNK * (3 * s.kp + 2 * s.vp) + 3 * 16 * s.kp;
+  // S before, inside and after a chunk; dq, dk and da, and the sums they come from.
+  return forward + (LETHE_MEMORY_CHUNK + 1) * s.matrix + (LETHE_MEMORY_CHUNK + 16) * 3 * s.kp;
 }
 
 static int64_t memory_saved(const lethe_memory *m) {
@@ -209,6 +211,10 @@ LETHE_NI void memory_prepare_keys(const lethe_memory *m, memory_sizes s, memory_
 
 LETHE_AI void memory_prepare(const lethe_memory *m, memory_sizes s, memory_chunk c, int64_t row, int64_t head,
                              int64_t count, const float *n) {
+  for (int64_t i = 0; i < count; i++) {
+    const float *v = m->v + ((row + i) * m->heads + head) * m->value;
+    LETHE_EACH(j, m->value) v_store(c.e + i * s.vp + j, v_load_n(v + j, m->value - j));
+  }
   if (m->rule == LETHE_MEMORY_MLSTM) memory_prepare_mlstm(m, s, c, row, head, count, n);
   else if (m->rule == LETHE_MEMORY_DELTA) memory_prepare_delta(m, s, c, row, head, count);
   else memory_prepare_keys(m, s, c, row, head, count);
@@ -219,77 +225,78 @@ LETHE_AI void memory_prepare(const lethe_memory *m, memory_sizes s, memory_chunk
 // Blocks of 16 columns that go through the keys side by side, as many as the registers hold.
 enum { LETHE_MEMORY_WIDE = LETHE_TILE_VECS == 4 ? 4 : 2 };
 
-// A step of some columns of S. `from` may be `to`; `e` and `out` where they are wanted.
+// A step of some columns of S.
 typedef struct {
-  int64_t key, columns;
+  int64_t key;
   ptrdiff_t row;
   const float *q, *k, *a;
-  float b, den;
-  const float *v, *from;
-  float *to, *e, *out;
+  float b;
+  const float *from;
+  float *to, *e, *o;
 } memory_columns_args;
 
-LETHE_AI void memory_columns(int n, bool delta, bool reads, const memory_columns_args *p) {
-  vf o[4], e[4], u[4];
-  const float *q = p->q, *k = p->k, *a = p->a, *from = p->from;
-  float *to = p->to;
-  const int64_t key = p->key;
-  const ptrdiff_t row = p->row;
+LETHE_AI void memory_columns(int n, bool delta, bool reads, memory_columns_args p) {
+  vf o[4], e[4], u[4], read[4];
   _Pragma("unroll") for (int c = 0; c < n; c++) {
-    o[c] = v_set(0);
-    e[c] = v_load_n(p->v + c * 16, p->columns - c * 16);
+    o[c] = read[c] = v_set(0);
+    e[c] = v_load(p.e + c * 16);
   }
   if (delta) {
-    vf read[4];
-    _Pragma("unroll") for (int c = 0; c < n; c++) read[c] = v_set(0);
-    for (int64_t j = 0; j < key; j++)
+    for (int64_t j = 0; j < p.key; j++) {
+      vf a = v_set(p.a[j]), k = v_set(p.k[j]);
       _Pragma("unroll") for (int c = 0; c < n; c++) {
-        vf x = a[j] * v_load(from + j * row + c * 16);
-        v_store(to + j * row + c * 16, x);
-        read[c] = v_fma(v_set(k[j]), x, read[c]);
+        vf x = a * v_load(p.from + j * p.row + c * 16);
+        v_store(p.to + j * p.row + c * 16, x);
+        read[c] = v_fma(k, x, read[c]);
       }
-    _Pragma("unroll") for (int c = 0; c < n; c++) e[c] = e[c] - read[c];
-  }
-  _Pragma("unroll") for (int c = 0; c < n; c++) u[c] = p->b * e[c];
-  for (int64_t j = 0; j < key; j++)
-    _Pragma("unroll") for (int c = 0; c < n; c++) {
-      vf x = delta ? v_load(to + j * row + c * 16) : a[j] * v_load(from + j * row + c * 16);
-      x = v_fma(v_set(k[j]), u[c], x);
-      v_store(to + j * row + c * 16, x);
-      if (reads) o[c] = v_fma(v_set(q[j]), x, o[c]);
     }
-  _Pragma("unroll") for (int c = 0; c < n; c++) {
-    if (p->e) v_store(p->e + c * 16, e[c]);
-    if (reads) v_store_n(p->out + c * 16, p->den == 1 ? o[c] : o[c] / p->den, p->columns - c * 16);
+    _Pragma("unroll") for (int c = 0; c < n; c++) v_store(p.e + c * 16, e[c] = e[c] - read[c]);
+  }
+  _Pragma("unroll") for (int c = 0; c < n; c++) u[c] = p.b * e[c];
+  for (int64_t j = 0; j < p.key; j++) {
+    vf a = v_set(p.a[j]), k = v_set(p.k[j]), q = v_set(p.q[j]);
+    _Pragma("unroll") for (int c = 0; c < n; c++) {
+      vf x = delta ? v_load(p.to + j * p.row + c * 16) : a * v_load(p.from + j * p.row + c * 16);
+      x = v_fma(k, u[c], x);
+      v_store(p.to + j * p.row + c * 16, x);
+      if (reads) o[c] = v_fma(q, x, o[c]);
+    }
+  }
+  if (reads) _Pragma("unroll") for (int c = 0; c < n; c++) v_store(p.o + c * 16, o[c]);
+}
+
+// Step i of a chunk: S, e and, where it is read, o. `from` may be `to`.
+LETHE_NI void memory_step(const lethe_memory *m, memory_sizes s, memory_chunk c, int64_t i, bool reads,
+                          const float *from, float *to) {
+  memory_columns_args p = {m->key, s.vp, c.q + i * s.kp, c.k + i * s.kp, c.a + i * s.kp,
+                           memory_number(c, MEMORY_B)[i], from, to, c.e + i * s.vp, c.o + i * s.vp};
+  int kind = (m->rule == LETHE_MEMORY_DELTA ? 2 : 0) + reads;
+  for (int64_t left = s.vp; left > 0;) {
+    int64_t columns = left < 16 * LETHE_MEMORY_WIDE ? 16 : 16 * LETHE_MEMORY_WIDE;
+    switch (kind + (columns > 16 ? 4 : 0)) {
+      case 0: memory_columns(1, false, false, p); break;
+      case 1: memory_columns(1, false, true, p); break;
+      case 2: memory_columns(1, true, false, p); break;
+      case 3: memory_columns(1, true, true, p); break;
+      case 4: memory_columns(LETHE_MEMORY_WIDE, false, false, p); break;
+      case 5: memory_columns(LETHE_MEMORY_WIDE, false, true, p); break;
+      case 6: memory_columns(LETHE_MEMORY_WIDE, true, false, p); break;
+      default: memory_columns(LETHE_MEMORY_WIDE, true, true, p); break;
+    }
+    left -= columns;
+    p.from += columns; p.to += columns; p.e += columns; p.o += columns;
   }
 }
 
-// Step i of a chunk, row `row` of the batch: S, what it reads and e; `out` and `e` may be NULL.
-LETHE_NI void memory_step(const lethe_memory *m, memory_sizes s, memory_chunk c, int64_t i, int64_t row, int64_t head,
-                          const float *from, float *to, float *out, float *e) {
-  bool mlstm = m->rule == LETHE_MEMORY_MLSTM;
-  memory_columns_args p = {.key = m->key, .row = s.vp, .q = c.q + i * s.kp, .k = c.k + i * s.kp, .a = c.a + i * s.kp,
-                           .b = memory_number(c, MEMORY_B)[i], .den = mlstm ? memory_number(c, MEMORY_DEN)[i] : 1};
-  int kind = (m->rule == LETHE_MEMORY_DELTA ? 2 : 0) + (out ? 1 : 0);
-  for (int64_t at = 0; at < s.vp;) {
-    p.v = m->v + (row * m->heads + head) * m->value + at;
-    p.columns = m->value - at;
-    p.from = from + at;
-    p.to = to + at;
-    p.e = e ? e + at : NULL;
-    p.out = out ? out + at : NULL;
-    bool wide = at + 16 * LETHE_MEMORY_WIDE <= s.vp;
-    switch (kind + (wide ? 4 : 0)) {
-      case 0: memory_columns(1, false, false, &p); break;
-      case 1: memory_columns(1, false, true, &p); break;
-      case 2: memory_columns(1, true, false, &p); break;
-      case 3: memory_columns(1, true, true, &p); break;
-      case 4: memory_columns(LETHE_MEMORY_WIDE, false, false, &p); break;
-      case 5: memory_columns(LETHE_MEMORY_WIDE, false, true, &p); break;
-      case 6: memory_columns(LETHE_MEMORY_WIDE, true, false, &p); break;
-      default: memory_columns(LETHE_MEMORY_WIDE, true, true, &p); break;
+LETHE_AI void memory_outputs(const lethe_memory *m, memory_sizes s, memory_chunk c, int64_t row, int64_t head,
+                             int64_t count) {
+  for (int64_t i = 0; i < count; i++) {
+    float *out = m->out + ((row + i) * m->heads + head) * m->value;
+    LETHE_EACH(j, m->value) {
+      vf o = v_load(c.o + i * s.vp + j);
+      if (m->rule == LETHE_MEMORY_MLSTM) o = o / memory_number(c, MEMORY_DEN)[i];
+      v_store_n(out + j, o, m->value - j);
     }
-    at += wide ? 16 * LETHE_MEMORY_WIDE : 16;
   }
 }
 
@@ -318,7 +325,6 @@ static void memory_forward(const lethe_memory *m, int64_t first, int64_t last, f
   memory_chunk c = memory_chunk_at(state + s.state, s);
   for (int64_t task = first; task < last; task++) {
     int64_t b = task / m->heads, head = task % m->heads, length = m->lengths ? m->lengths[b] : m->time;
-    float *out = m->out + (b * m->time * m->heads + head) * m->value;
     memory_load(m, s, task, m->s0, m->n0, m->m0, state);
     for (int64_t t = 0; t < length; t += LETHE_MEMORY_CHUNK) {
       int64_t count = length - t < LETHE_MEMORY_CHUNK ? length - t : LETHE_MEMORY_CHUNK, row = b * m->time + t;
@@ -327,15 +333,15 @@ static void memory_forward(const lethe_memory *m, int64_t first, int64_t last, f
                (size_t)s.state * sizeof(float));
       memory_prepare(m, s, c, row, head, count, n);
       for (int64_t i = 0; i < count; i++)
-        memory_step(m, s, c, i, row + i, head, memory_is_reset(m, row + i) ? c.zeros : state, state,
-                    out + (t + i) * m->heads * m->value, NULL);
+        memory_step(m, s, c, i, true, memory_is_reset(m, row + i) ? c.zeros : state, state);
+      memory_outputs(m, s, c, row, head, count);
       if (m->rule == LETHE_MEMORY_MLSTM) {
         memcpy(n, c.n + (count - 1) * s.kp, (size_t)s.kp * sizeof(float));
         n[s.kp] = memory_number(c, MEMORY_M)[count - 1];
       }
     }
     for (int64_t t = length; t < m->time; t++)
-      memset(out + t * m->heads * m->value, 0, (size_t)m->value * sizeof(float));
+      memset(m->out + ((b * m->time + t) * m->heads + head) * m->value, 0, (size_t)m->value * sizeof(float));
     memory_unload(m, s, task, m->s, m->n, m->m, state);
   }
 }

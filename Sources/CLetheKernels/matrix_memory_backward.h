@@ -5,102 +5,92 @@
 // Gradients of a chunk.
 typedef struct {
   float *q, *k, *a;  // [step][kp]
-  float *o;          // [step][vp], of S^T q
-  float *e;          // [step][vp], not a gradient: what u is b times of
-  float *sums;       // [3][kp][16]
+  float *sums;       // [3][kp][16], of which they are the totals
 } memory_gradients;
 LETHE_AI memory_gradients memory_gradients_at(float *p, memory_sizes s) {
-  int64_t keys = LETHE_MEMORY_CHUNK * s.kp, values = LETHE_MEMORY_CHUNK * s.vp;
-  float *o = p + 3 * keys, *sums = o + 2 * values;
-  memset(sums, 0, (size_t)(3 * s.kp * 16) * sizeof(float));  // those of padding keys stay zero
-  return (memory_gradients){p, p + keys, p + 2 * keys, o, o + values, sums};
+  int64_t keys = LETHE_MEMORY_CHUNK * s.kp;
+  memset(p + 3 * keys, 0, (size_t)(3 * s.kp * 16) * sizeof(float));  // those of padding keys stay zero
+  return (memory_gradients){p, p + keys, p + 2 * keys, p + 3 * keys};
 }
 
 // One step back through some columns of S. On entry `carry` is the gradient of the state after the step from all later
-// steps; on return that of the state before it. Adds to the sums over columns for dq, dk and da, which begin at zero
-// with the `first` columns, and returns what it adds to that of the gradient of b.
+// steps, and d that of o; on return that of the state before it, and of v. Adds to the sums over columns for dq, dk and
+// da, which begin at zero with the `first` columns; returns the gradient of b, with that of the columns before.
 typedef struct {
-  int64_t key, columns;
+  int64_t key;
   ptrdiff_t row, plane;
   const float *q, *k, *a;
   float b;
-  const float *was, *now, *o, *e;
-  float *carry, *dv, *sums;
+  const float *was, *now, *e;
+  float *carry, *d, *sums;
 } memory_back_args;
 
-LETHE_AI vf memory_columns_back(int n, bool delta, bool first, const memory_back_args *p, vf db) {
+LETHE_AI vf memory_columns_back(int n, bool delta, bool first, memory_back_args p, vf db) {
   vf o[4], u[4], du[4], read[4];
-  const float *q = p->q, *k = p->k, *a = p->a, *was = p->was, *now = p->now;
-  float *carry = p->carry, *sums = p->sums;
-  const int64_t key = p->key;
-  const ptrdiff_t row = p->row, plane = p->plane;
   _Pragma("unroll") for (int c = 0; c < n; c++) {
-    o[c] = v_load(p->o + c * 16);
+    o[c] = v_load(p.d + c * 16);
     du[c] = v_set(0);
   }
-  for (int64_t j = 0; j < key; j++)
+  for (int64_t j = 0; j < p.key; j++) {
+    vf q = v_set(p.q[j]), k = v_set(p.k[j]);
     _Pragma("unroll") for (int c = 0; c < n; c++) {
-      vf x = v_fma(v_set(q[j]), o[c], v_load(carry + j * row + c * 16));
-      v_store(carry + j * row + c * 16, x);
-      du[c] = v_fma(v_set(k[j]), x, du[c]);
+      vf x = v_fma(q, o[c], v_load(p.carry + j * p.row + c * 16));
+      v_store(p.carry + j * p.row + c * 16, x);
+      du[c] = v_fma(k, x, du[c]);
     }
-  _Pragma("unroll") for (int c = 0; c < n; c++) {
-    vf e = v_load(p->e + c * 16), to_v = p->b * du[c];
-    db = v_fma(du[c], e, db);
-    u[c] = p->b * e;
-    read[c] = -to_v;
-    v_store_n(p->dv + c * 16, to_v, p->columns - c * 16);
   }
-  for (int64_t j = 0; j < key; j++) {
-    float *sum = sums + j * 16;
-    vf to_q = first ? v_set(0) : v_load(sum), to_k = first ? v_set(0) : v_load(sum + plane);
-    vf to_a = first ? v_set(0) : v_load(sum + 2 * plane), decay = v_set(a[j]), by = v_set(k[j]);
+  _Pragma("unroll") for (int c = 0; c < n; c++) {
+    vf e = v_load(p.e + c * 16), dv = p.b * du[c];
+    db = v_fma(du[c], e, db);
+    u[c] = p.b * e;
+    read[c] = -dv;
+    v_store(p.d + c * 16, dv);
+  }
+  for (int64_t j = 0; j < p.key; j++) {
+    float *sum = p.sums + j * 16;
+    vf a = v_set(p.a[j]), k = v_set(p.k[j]);
+    vf to_q = first ? v_set(0) : v_load(sum), to_k = first ? v_set(0) : v_load(sum + p.plane);
+    vf to_a = first ? v_set(0) : v_load(sum + 2 * p.plane);
     _Pragma("unroll") for (int c = 0; c < n; c++) {
-      ptrdiff_t at = j * row + c * 16;
-      vf d = v_load(carry + at), before = v_load(was + at);
-      to_q = v_fma(v_load(now + at), o[c], to_q);
-      to_k = v_fma(d, u[c], to_k);
+      ptrdiff_t at = j * p.row + c * 16;
+      vf x = v_load(p.carry + at), before = v_load(p.was + at);
+      to_q = v_fma(v_load(p.now + at), o[c], to_q);
+      to_k = v_fma(x, u[c], to_k);
       if (delta) {
-        to_k = v_fma(decay * before, read[c], to_k);
-        d = v_fma(by, read[c], d);
+        to_k = v_fma(a * before, read[c], to_k);
+        x = v_fma(k, read[c], x);
       }
-      to_a = v_fma(d, before, to_a);
-      v_store(carry + at, decay * d);
+      to_a = v_fma(x, before, to_a);
+      v_store(p.carry + at, a * x);
     }
     v_store(sum, to_q);
-    v_store(sum + plane, to_k);
-    v_store(sum + 2 * plane, to_a);
+    v_store(sum + p.plane, to_k);
+    v_store(sum + 2 * p.plane, to_a);
   }
   return db;
 }
 
-// Step i of a chunk back: gradients of q, k, a, b and v.
+// Step i of a chunk back: the gradients of q, k, a and b, and where that of o was, that of v.
 LETHE_NI void memory_step_back(const lethe_memory *m, memory_sizes s, memory_chunk c, memory_gradients g, int64_t i,
-                               const float *was, const float *now, float *carry, float *dv) {
-  memory_back_args p = {.key = m->key, .row = s.vp, .plane = s.kp * 16, .sums = g.sums, .q = c.q + i * s.kp,
-                        .k = c.k + i * s.kp, .a = c.a + i * s.kp, .b = memory_number(c, MEMORY_B)[i]};
+                               const float *was, const float *now, float *carry) {
+  memory_back_args p = {m->key, s.vp, s.kp * 16, c.q + i * s.kp, c.k + i * s.kp, c.a + i * s.kp,
+                        memory_number(c, MEMORY_B)[i], was, now, c.e + i * s.vp, carry, c.o + i * s.vp, g.sums};
   vf db = v_set(0);
   int kind = m->rule == LETHE_MEMORY_DELTA ? 2 : 0;
-  for (int64_t at = 0; at < s.vp;) {
-    p.columns = m->value - at;
-    p.was = was + at;
-    p.now = now + at;
-    p.o = g.o + i * s.vp + at;
-    p.e = g.e + i * s.vp + at;
-    p.carry = carry + at;
-    p.dv = dv + at;
-    bool wide = at + 16 * LETHE_MEMORY_WIDE <= s.vp;
-    switch (kind + (at == 0 ? 1 : 0) + (wide ? 4 : 0)) {
-      case 0: db = memory_columns_back(1, false, false, &p, db); break;
-      case 1: db = memory_columns_back(1, false, true, &p, db); break;
-      case 2: db = memory_columns_back(1, true, false, &p, db); break;
-      case 3: db = memory_columns_back(1, true, true, &p, db); break;
-      case 4: db = memory_columns_back(LETHE_MEMORY_WIDE, false, false, &p, db); break;
-      case 5: db = memory_columns_back(LETHE_MEMORY_WIDE, false, true, &p, db); break;
-      case 6: db = memory_columns_back(LETHE_MEMORY_WIDE, true, false, &p, db); break;
-      default: db = memory_columns_back(LETHE_MEMORY_WIDE, true, true, &p, db); break;
+  for (int64_t left = s.vp; left > 0;) {
+    int64_t columns = left < 16 * LETHE_MEMORY_WIDE ? 16 : 16 * LETHE_MEMORY_WIDE;
+    switch (kind + (left == s.vp) + (columns > 16 ? 4 : 0)) {
+      case 0: db = memory_columns_back(1, false, false, p, db); break;
+      case 1: db = memory_columns_back(1, false, true, p, db); break;
+      case 2: db = memory_columns_back(1, true, false, p, db); break;
+      case 3: db = memory_columns_back(1, true, true, p, db); break;
+      case 4: db = memory_columns_back(LETHE_MEMORY_WIDE, false, false, p, db); break;
+      case 5: db = memory_columns_back(LETHE_MEMORY_WIDE, false, true, p, db); break;
+      case 6: db = memory_columns_back(LETHE_MEMORY_WIDE, true, false, p, db); break;
+      default: db = memory_columns_back(LETHE_MEMORY_WIDE, true, true, p, db); break;
     }
-    at += wide ? 16 * LETHE_MEMORY_WIDE : 16;
+    left -= columns;
+    p.was += columns; p.now += columns; p.e += columns; p.carry += columns; p.d += columns;
   }
   LETHE_EACH(j, s.kp) {
     v_store(g.q + i * s.kp + j, v_totals(g.sums + j * 16));
@@ -110,19 +100,19 @@ LETHE_NI void memory_step_back(const lethe_memory *m, memory_sizes s, memory_chu
   memory_number(c, MEMORY_DB)[i] = v_total(db);
 }
 
-// ---- before the steps: from the gradient of the output to that of S^T q --------------------------------------
+// ---- before the steps: from the gradients of outputs to those of o -------------------------------------------
 
-LETHE_NI void memory_outputs_back(const lethe_memory *m, memory_sizes s, memory_chunk c, memory_gradients g,
-                                  int64_t row, int64_t head, int64_t count) {
+LETHE_NI void memory_outputs_back(const lethe_memory *m, memory_sizes s, memory_chunk c, int64_t row, int64_t head,
+                                  int64_t count) {
   for (int64_t i = 0; i < count; i++) {
     int64_t at = ((row + i) * m->heads + head) * m->value;
-    float *o = g.o + i * s.vp;
+    float *o = c.o + i * s.vp;
     if (m->rule != LETHE_MEMORY_MLSTM || !m->dout) {
       LETHE_EACH(j, m->value) v_store(o + j, m->dout ? v_load_n(m->dout + at + j, m->value - j) : v_set(0));
       memory_number(c, MEMORY_D_NQ)[i] = memory_number(c, MEMORY_D_M)[i] = 0;
       continue;
     }
-    // out = (S^T q) / den, den = max(|n^T q|, e^-m) + 1e-6.
+    // out = o / den, den = max(|n^T q|, e^-m) + 1e-6.
     float den = memory_number(c, MEMORY_DEN)[i], nq = memory_number(c, MEMORY_NQ)[i];
     float floor = memory_number(c, MEMORY_FLOOR)[i];
     vf along = v_set(0);
@@ -239,7 +229,7 @@ LETHE_AI void memory_clear_row(const lethe_memory *m, int64_t row, int64_t head)
   else m->dgate[row * m->heads * 2 + head] = m->dgate[(row * 2 + 1) * m->heads + head] = 0;
 }
 
-// A chunk of `count` steps from row `row`, last to first, from the state `start`; `carry` as in memory_columns_back.
+// A chunk of `count` steps from row `row`, last to first, from the state `start`; `carry` is the gradient of the state, before and after.
 static void memory_chunk_back(const lethe_memory *m, memory_sizes s, memory_chunk c, memory_gradients g,
                               const float *start, int64_t row, int64_t head, int64_t count, float *states,
                               float *carry, float *d_rate) {
@@ -248,15 +238,18 @@ static void memory_chunk_back(const lethe_memory *m, memory_sizes s, memory_chun
   // states[i] is S before step i; the first lies where it was saved.
   for (int64_t i = 0; i < count; i++) {
     const float *before = memory_is_reset(m, row + i) ? c.zeros : i == 0 ? start : states + i * s.matrix;
-    memory_step(m, s, c, i, row + i, head, before, states + (i + 1) * s.matrix, NULL, g.e + i * s.vp);
+    memory_step(m, s, c, i, false, before, states + (i + 1) * s.matrix);
   }
-  memory_outputs_back(m, s, c, g, row, head, count);
+  memory_outputs_back(m, s, c, row, head, count);
   for (int64_t i = count - 1; i >= 0; i--) {
     bool reset = memory_is_reset(m, row + i);
     const float *before = reset ? c.zeros : i == 0 ? start : states + i * s.matrix;
-    memory_step_back(m, s, c, g, i, before, states + (i + 1) * s.matrix, carry,
-                     m->dv + ((row + i) * m->heads + head) * m->value);
+    memory_step_back(m, s, c, g, i, before, states + (i + 1) * s.matrix, carry);
     if (reset) memset(carry, 0, bytes);
+  }
+  for (int64_t i = 0; i < count; i++) {
+    float *dv = m->dv + ((row + i) * m->heads + head) * m->value;
+    LETHE_EACH(j, m->value) v_store_n(dv + j, v_load(c.o + i * s.vp + j), m->value - j);
   }
   if (m->rule == LETHE_MEMORY_MLSTM)
     memory_finish_mlstm(m, s, c, g, row, head, count, start + s.matrix, carry + s.matrix);

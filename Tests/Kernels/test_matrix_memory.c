@@ -27,7 +27,7 @@ static double log_sigmoid(double x) { return fmin(x, 0) - log1p(exp(-fabs(x))); 
 
 // Writes outputs [time][value] and the final state where wanted; returns the sum of all these times what the case holds
 // as their gradients.
-static double twin(const moved *v, int64_t task, double *out, double *s_out, double *n_out, double *m_out) {
+static double equations(const moved *v, int64_t task, double *out, double *s_out, double *n_out, double *m_out) {
   enum { MOST = 128 };
   static double S[MOST][MOST], n[MOST];
   const lethe_memory *m = &v->c->m;
@@ -163,7 +163,7 @@ static void run(const lethe_memory *m, int64_t first, int64_t last, bool back) {
   if (back) kernels->memory_backward(m, first, last, more);
 }
 
-static void against_twin(const memory_case *c) {
+static void against_equations(const memory_case *c) {
   const lethe_memory *m = &c->m;
   int64_t key = m->key, value = m->value, matrix = key * value;
   double *out = doubles(m->time * value), *s = doubles(matrix), *n = doubles(key), top = 0;
@@ -171,7 +171,7 @@ static void against_twin(const memory_case *c) {
     int64_t b = task / m->heads, head = task % m->heads, length = m->lengths ? m->lengths[b] : m->time;
     moved v = {c, NULL, 0};
     memset(out, 0, (size_t)(m->time * value) * sizeof(double));
-    twin(&v, task, out, s, n, &top);
+    equations(&v, task, out, s, n, &top);
     for (int64_t t = 0; t < m->time; t++)
       near(t < length ? "out" : "out past the length", m->out + ((b * m->time + t) * m->heads + head) * value,
            out + t * value, 2e-5, value);
@@ -186,14 +186,14 @@ static void slopes(const memory_case *c, const char *what, const float *x, const
   const lethe_memory *m = &c->m;
   if (!x) return;
   int64_t all = c->tasks * width * (steps ? m->time : 1);
-  for (int64_t i = 0; i < all; i += 1 + next_below(2 * all / 7 + 1)) {
+  for (int64_t i = 0; i < all; i += 1 + all / 11) {
     int64_t task = i / width;
     // Two gates a head lie side by side in one row.
     if (steps && width == 2) task = i / (2 * m->heads) * m->heads + i % m->heads;
     if (steps) task = task / m->heads / m->time * m->heads + task % m->heads;
     double step = 1e-6;
     moved up = {c, x + i, step}, down = {c, x + i, -step};
-    double slope = (twin(&up, task, NULL, NULL, NULL, NULL) - twin(&down, task, NULL, NULL, NULL, NULL)) / (2 * step);
+    double slope = (equations(&up, task, NULL, NULL, NULL, NULL) - equations(&down, task, NULL, NULL, NULL, NULL)) / (2 * step);
     near(what, got + i, &slope, 2e-4, 1);
   }
 }
@@ -210,7 +210,7 @@ static void against_differences(const memory_case *c) {
   for (int64_t task = 0; m->rate && task < c->tasks; task++) {
     const float *rate = m->rate + task % m->heads;
     moved up = {c, rate, 1e-6}, down = {c, rate, -1e-6};
-    double slope = (twin(&up, task, NULL, NULL, NULL, NULL) - twin(&down, task, NULL, NULL, NULL, NULL)) / 2e-6;
+    double slope = (equations(&up, task, NULL, NULL, NULL, NULL) - equations(&down, task, NULL, NULL, NULL, NULL)) / 2e-6;
     near("drate", m->drate + task, &slope, 2e-4, 1);
   }
 }
@@ -250,7 +250,7 @@ static void whole_case(lethe_memory_rule rule, int64_t batch, int64_t time, int6
   run(&c.m, 0, c.tasks, true);
   results(&c, NULL);
   if (is_oracle) {
-    against_twin(&c);
+    against_equations(&c);
     against_differences(&c);
   }
   // Tasks in another order, and no state or gradient of a state instead of zeros.

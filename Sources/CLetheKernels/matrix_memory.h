@@ -83,9 +83,23 @@ LETHE_AI bool memory_is_zero(const float *x, int64_t n) {
 LETHE_AI float memory_key_scale(const lethe_memory *m) {
   return 1.0f / __builtin_elementwise_sqrt(v_set((float)m->key))[0];
 }
+LETHE_AI bool memory_has_gates_of_keys(const lethe_memory *m) {
+  return m->rule == LETHE_MEMORY_GLA || m->rule == LETHE_MEMORY_HGRN2;
+}
+// Brings a row near before it is read, or written: rows of a head lie apart, which the hardware does not foresee.
+LETHE_AI void memory_fetch(const float *p, int64_t n) { LETHE_EACH(i, n) __builtin_prefetch(p + i, 0, 2); }
+LETHE_AI void memory_fetch_out(const float *p, int64_t n) { LETHE_EACH(i, n) __builtin_prefetch(p + i, 1, 3); }
 LETHE_AI bool memory_is_reset(const lethe_memory *m, int64_t row) { return m->resets && m->resets[row]; }
 
 // ---- what projections are made into ---------------------------------------------------------------------
+
+// A chunk's rows of n floats, padded. Those of the chunk that comes next, which starts `next` steps on, are fetched.
+LETHE_AI void memory_rows(float *to, int64_t padded, const float *from, int64_t apart, int64_t n, int64_t count,
+                          int64_t next) {
+  for (int64_t i = 0; i < count; i++)
+    LETHE_EACH(j, n) v_store(to + i * padded + j, v_load_n(from + i * apart + j, n - j));
+  for (int64_t i = next; i < next + LETHE_MEMORY_CHUNK; i++) memory_fetch(from + i * apart, n);
+}
 
 // The two gates of a head at every step of a chunk, one behind the other, and back.
 LETHE_AI void memory_gates(const lethe_memory *m, memory_chunk c, int64_t row, int64_t head, int64_t count) {
@@ -111,13 +125,12 @@ LETHE_NI void memory_prepare_mlstm(const lethe_memory *m, memory_sizes s, memory
   memory_gates(m, c, row, head, count);
   LETHE_EACH(i, count) v_store(kept + i, v_log_sigmoid(v_load(memory_number(c, MEMORY_GATE) + i)));
   for (int64_t i = 0; i < count; i++, row++) {
-    const float *q = m->q + (row * m->heads + head) * key, *k = m->k + (row * m->heads + head) * key;
-    float *to_q = c.q + i * s.kp, *to_k = c.k + i * s.kp, *a = c.a + i * s.kp, *now = c.n + i * s.kp;
+    float *q = c.q + i * s.kp, *k = c.k + i * s.kp, *a = c.a + i * s.kp, *now = c.n + i * s.kp;
     if (memory_is_reset(m, row)) { state = c.zeros; top = 0; }
-    float input = memory_number(c, MEMORY_GATE_2)[i], before = kept[i] + top;
+    float input = memory_number(c, MEMORY_GATE_2)[i], before = kept[i] + top, bar = before;
     // A branch, seldom taken: the next step's m need not wait for this step's n.
-    bool took = input > before;
-    if (__builtin_expect(memory_is_zero(state, key), false)) took = true;
+    if (__builtin_expect(memory_is_zero(state, key), false)) bar = -__builtin_inff();
+    bool took = input > bar;
     top = took ? input : before;
     // Above 0 only where the state is empty; bounded, so that nothing times nothing stays nothing.
     float down = before - top;
@@ -125,13 +138,11 @@ LETHE_NI void memory_prepare_mlstm(const lethe_memory *m, memory_sizes s, memory
     float f = e[0], in = e[1];
     vf nq = v_set(0);
     LETHE_EACH(j, key) {
-      vf x = v_load_n(q + j, key - j), y = v_load_n(k + j, key - j) * scale;
-      vf n = v_fma(v_set(in), y, f * v_load(state + j));
-      v_store(to_q + j, x);
-      v_store(to_k + j, y);
+      vf y = v_load(k + j) * scale, n = v_fma(v_set(in), y, f * v_load(state + j));
+      v_store(k + j, y);
       v_store(a + j, v_set(f));
       v_store(now + j, n);
-      nq = v_fma(n, x, nq);
+      nq = v_fma(n, v_load(q + j), nq);
     }
     state = now;
     memory_number(c, MEMORY_B)[i] = in;
@@ -155,15 +166,8 @@ LETHE_NI void memory_prepare_delta(const lethe_memory *m, memory_sizes s, memory
   float *q_scale = memory_number(c, MEMORY_Q_SCALE), *k_scale = memory_number(c, MEMORY_K_SCALE);
   memory_gates(m, c, row, head, count);
   for (int64_t i = 0; i < count; i++) {
-    const float *q = m->q + ((row + i) * m->heads + head) * key, *k = m->k + ((row + i) * m->heads + head) * key;
-    vf qq = v_set(0), kk = v_set(0);
-    LETHE_EACH(j, key) {
-      vf x = v_load_n(q + j, key - j), y = v_load_n(k + j, key - j);
-      qq = v_fma(x, x, qq);
-      kk = v_fma(y, y, kk);
-    }
-    q_scale[i] = v_total(qq);
-    k_scale[i] = v_total(kk);
+    q_scale[i] = memory_dot(c.q + i * s.kp, c.q + i * s.kp, key);
+    k_scale[i] = memory_dot(c.k + i * s.kp, c.k + i * s.kp, key);
   }
   LETHE_EACH(i, count) {
     vf log = v_log_sigmoid(-v_load(memory_number(c, MEMORY_GATE) + i));
@@ -175,49 +179,44 @@ LETHE_NI void memory_prepare_delta(const lethe_memory *m, memory_sizes s, memory
     v_store(memory_number(c, MEMORY_WRITE) + i, write);
     v_store(memory_number(c, MEMORY_B) + i, m->option * write);
   }
-  for (int64_t i = 0; i < count; i++) {
-    const float *q = m->q + ((row + i) * m->heads + head) * key, *k = m->k + ((row + i) * m->heads + head) * key;
+  for (int64_t i = 0; i < count; i++)
     LETHE_EACH(j, key) {
-      v_store(c.q + i * s.kp + j, v_load_n(q + j, key - j) * q_scale[i] * scale);
-      v_store(c.k + i * s.kp + j, v_load_n(k + j, key - j) * k_scale[i]);
-      v_store(c.a + i * s.kp + j, v_set(memory_number(c, MEMORY_A)[i]));
+      int64_t at = i * s.kp + j;
+      v_store(c.q + at, v_load(c.q + at) * q_scale[i] * scale);
+      v_store(c.k + at, v_load(c.k + at) * k_scale[i]);
+      v_store(c.a + at, v_set(memory_number(c, MEMORY_A)[i]));
     }
-  }
 }
 
 // The rules with a gate for every key: GLA and HGRN2.
 LETHE_NI void memory_prepare_keys(const lethe_memory *m, memory_sizes s, memory_chunk c, int64_t row, int64_t head,
-                                  int64_t count) {
-  int64_t key = m->key;
+                                  int64_t count, int64_t next) {
+  int64_t keys = m->heads * m->key;
   float scale = memory_key_scale(m), free = 1.0f - m->option;
-  for (int64_t i = 0; i < count; i++) {
-    int64_t at = ((row + i) * m->heads + head) * key;
-    memory_number(c, MEMORY_B)[i] = 1;
-    LETHE_EACH(j, key) {
-      int64_t left = key - j, to = i * s.kp + j;
-      vf q = v_load_n(m->q + at + j, left), gate = v_load_n(m->gate + at + j, left);
-      if (m->rule == LETHE_MEMORY_GLA) {
-        v_store(c.q + to, q * scale);
-        v_store(c.k + to, v_load_n(m->k + at + j, left));
-        v_store(c.a + to, v_exp(v_log_sigmoid(gate) * 0.0625f));
-      } else {
-        v_store(c.q + to, q * v_sigmoid(q));
-        v_store(c.k + to, free * v_sigmoid(-gate));
-        v_store(c.a + to, v_fma(v_set(free), v_sigmoid(gate), v_set(m->option)));
-      }
+  memory_rows(c.a, s.kp, m->gate + row * keys + head * m->key, keys, m->key, count, next);
+  LETHE_EACH(i, count) v_store(memory_number(c, MEMORY_B) + i, v_set(1));
+  LETHE_EACH(at, count * s.kp) {
+    vf q = v_load(c.q + at), gate = v_load(c.a + at);
+    if (m->rule == LETHE_MEMORY_GLA) {
+      v_store(c.q + at, q * scale);
+      v_store(c.a + at, v_exp(v_log_sigmoid(gate) * 0.0625f));
+    } else {
+      v_store(c.q + at, q * v_sigmoid(q));
+      v_store(c.k + at, free * v_sigmoid(-gate));
+      v_store(c.a + at, v_fma(v_set(free), v_sigmoid(gate), v_set(m->option)));
     }
   }
 }
 
 LETHE_AI void memory_prepare(const lethe_memory *m, memory_sizes s, memory_chunk c, int64_t row, int64_t head,
-                             int64_t count, const float *n) {
-  for (int64_t i = 0; i < count; i++) {
-    const float *v = m->v + ((row + i) * m->heads + head) * m->value;
-    LETHE_EACH(j, m->value) v_store(c.e + i * s.vp + j, v_load_n(v + j, m->value - j));
-  }
+                             int64_t count, int64_t next, const float *n) {
+  int64_t keys = m->heads * m->key, values = m->heads * m->value, at = row * keys + head * m->key;
+  memory_rows(c.q, s.kp, m->q + at, keys, m->key, count, next);
+  if (m->k) memory_rows(c.k, s.kp, m->k + at, keys, m->key, count, next);
+  memory_rows(c.e, s.vp, m->v + row * values + head * m->value, values, m->value, count, next);
   if (m->rule == LETHE_MEMORY_MLSTM) memory_prepare_mlstm(m, s, c, row, head, count, n);
   else if (m->rule == LETHE_MEMORY_DELTA) memory_prepare_delta(m, s, c, row, head, count);
-  else memory_prepare_keys(m, s, c, row, head, count);
+  else memory_prepare_keys(m, s, c, row, head, count, next);
 }
 
 // ---- steps ----------------------------------------------------------------------------------------------
@@ -331,9 +330,11 @@ static void memory_forward(const lethe_memory *m, int64_t first, int64_t last, f
       if (m->saved)
         memcpy(m->saved + task * memory_saved(m) + t / LETHE_MEMORY_CHUNK * s.state, state,
                (size_t)s.state * sizeof(float));
-      memory_prepare(m, s, c, row, head, count, n);
-      for (int64_t i = 0; i < count; i++)
+      memory_prepare(m, s, c, row, head, count, LETHE_MEMORY_CHUNK, n);
+      for (int64_t i = 0; i < count; i++) {
+        memory_fetch_out(m->out + ((row + i) * m->heads + head) * m->value, m->value);
         memory_step(m, s, c, i, true, memory_is_reset(m, row + i) ? c.zeros : state, state);
+      }
       memory_outputs(m, s, c, row, head, count);
       if (m->rule == LETHE_MEMORY_MLSTM) {
         memcpy(n, c.n + (count - 1) * s.kp, (size_t)s.kp * sizeof(float));

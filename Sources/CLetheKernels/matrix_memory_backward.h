@@ -225,7 +225,7 @@ LETHE_AI void memory_clear_row(const lethe_memory *m, int64_t row, int64_t head)
   memset(m->dq + at * m->key, 0, keys);
   if (m->dk) memset(m->dk + at * m->key, 0, keys);
   memset(m->dv + at * m->value, 0, (size_t)m->value * sizeof(float));
-  if (m->rule == LETHE_MEMORY_GLA || m->rule == LETHE_MEMORY_HGRN2) memset(m->dgate + at * m->key, 0, keys);
+  if (memory_has_gates_of_keys(m)) memset(m->dgate + at * m->key, 0, keys);
   else m->dgate[row * m->heads * 2 + head] = m->dgate[(row * 2 + 1) * m->heads + head] = 0;
 }
 
@@ -234,16 +234,25 @@ static void memory_chunk_back(const lethe_memory *m, memory_sizes s, memory_chun
                               const float *start, int64_t row, int64_t head, int64_t count, float *states,
                               float *carry, float *d_rate) {
   size_t bytes = (size_t)s.matrix * sizeof(float);
-  memory_prepare(m, s, c, row, head, count, start + s.matrix);
+  bool per_key = memory_has_gates_of_keys(m);
+  memory_prepare(m, s, c, row, head, count, -LETHE_MEMORY_CHUNK, start + s.matrix);
   // states[i] is S before step i; the first lies where it was saved.
   for (int64_t i = 0; i < count; i++) {
     const float *before = memory_is_reset(m, row + i) ? c.zeros : i == 0 ? start : states + i * s.matrix;
+    int64_t at = ((row + i) * m->heads + head) * m->value;
+    if (m->dout) memory_fetch(m->dout + at, m->value);
+    if (m->rule == LETHE_MEMORY_MLSTM) memory_fetch(m->out + at, m->value);
     memory_step(m, s, c, i, false, before, states + (i + 1) * s.matrix);
   }
   memory_outputs_back(m, s, c, row, head, count);
   for (int64_t i = count - 1; i >= 0; i--) {
     bool reset = memory_is_reset(m, row + i);
     const float *before = reset ? c.zeros : i == 0 ? start : states + i * s.matrix;
+    int64_t at = (row + i) * m->heads + head;
+    memory_fetch_out(m->dq + at * m->key, m->key);
+    if (m->dk) memory_fetch_out(m->dk + at * m->key, m->key);
+    if (per_key) memory_fetch_out(m->dgate + at * m->key, m->key);
+    memory_fetch_out(m->dv + at * m->value, m->value);
     memory_step_back(m, s, c, g, i, before, states + (i + 1) * s.matrix, carry);
     if (reset) memset(carry, 0, bytes);
   }

@@ -84,6 +84,20 @@ import Testing
     #expect((fork.inputSize, fork.outputSize) == (4, 11))
   }
 
+  @Test(arguments: rules) func aStreamingStepTakesNoBuffer(_ rule: MatrixMemory.Rule) {
+    var stream = layer(rule, key: 17, value: 37).stream()
+    let x = numbers("x", [inputs])
+    x.withUnsafeBuffer { x in
+      stream.step(x)
+      let before = MemoryUse.takenHere
+      for _ in 0..<3 { stream.step(x) }
+      #expect(MemoryUse.takenHere == before)
+      var fork = stream
+      let (a, b) = (Array(fork.step(x)), Array(stream.step(x)))
+      #expect(a == b && a.count == stream.outputSize)
+    }
+  }
+
   @Test(arguments: rules) func raggedRowsAreAlone(_ rule: MatrixMemory.Rule) {
     let layer = layer(rule), lengths = [7, 0, 4], begin = start(layer, batch)
     let x = numbers("x", [batch, time, inputs])

@@ -4,6 +4,7 @@ static const float zeros_row[64] __attribute__((aligned(64))) = {0};
 
 enum {
   K_CHUNK = 1024,    // rows of a panel that stay in L2 while the left operand passes (one block only)
+  K_CHUNK_APART = 256,  // where the left operand brings a whole line for each k: these stay in L1 for the next tile
   LEFT_CHUNK = 1 << 16,  // floats of the left operand that stay in L2 while the panels pass
 };
 
@@ -50,7 +51,7 @@ static void product(const lethe_product *p, int64_t row0, int64_t row1, int64_t 
   int64_t blocks = (p->right.columns + 15) / 16, panel = p->right.panel;
   // Only a left operand of one block is cut along k; the chain of sums goes on through memory unchanged.
   bool cut = p->left.k_blocks == 1;
-  int64_t k_all = cut ? p->left.k_last : 1, k_step = cut ? K_CHUNK : 1;
+  int64_t k_all = cut ? p->left.k_last : 1, k_step = !cut ? 1 : p->left.a_k > 16 ? K_CHUNK_APART : K_CHUNK;
   int64_t width = p->left.row_width ? p->left.row_width : INT64_MAX;
   int64_t depth = cut ? k_step : p->left.k_width * p->left.k_blocks;
   int64_t rows = LEFT_CHUNK / depth < 96 ? 96 : LEFT_CHUNK / depth / 48 * 48;

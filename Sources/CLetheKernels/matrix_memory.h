@@ -93,12 +93,14 @@ LETHE_AI bool memory_is_reset(const lethe_memory *m, int64_t row) { return m->re
 
 // ---- what projections are made into ---------------------------------------------------------------------
 
-// A chunk's rows of n floats, padded. Those of the chunk that comes next, which starts `next` steps on, are fetched.
+// A chunk's rows of n floats, padded. Those of the chunk that comes next, which starts `next` steps on, are fetched; 0:
+// there is none.
 LETHE_AI void memory_rows(float *to, int64_t padded, const float *from, int64_t apart, int64_t n, int64_t count,
                           int64_t next) {
   for (int64_t i = 0; i < count; i++)
     LETHE_EACH(j, n) v_store(to + i * padded + j, v_load_n(from + i * apart + j, n - j));
-  for (int64_t i = next; i < next + LETHE_MEMORY_CHUNK; i++) memory_fetch(from + i * apart, n);
+  if (next)
+    for (int64_t i = next; i < next + LETHE_MEMORY_CHUNK; i++) memory_fetch(from + i * apart, n);
 }
 
 // The two gates of a head at every step of a chunk, one behind the other, and back.
@@ -330,7 +332,7 @@ static void memory_forward(const lethe_memory *m, int64_t first, int64_t last, f
       if (m->saved)
         memcpy(m->saved + task * memory_saved(m) + t / LETHE_MEMORY_CHUNK * s.state, state,
                (size_t)s.state * sizeof(float));
-      memory_prepare(m, s, c, row, head, count, LETHE_MEMORY_CHUNK, n);
+      memory_prepare(m, s, c, row, head, count, t + count < length ? count : 0, n);
       for (int64_t i = 0; i < count; i++) {
         memory_fetch_out(m->out + ((row + i) * m->heads + head) * m->value, m->value);
         memory_step(m, s, c, i, true, memory_is_reset(m, row + i) ? c.zeros : state, state);

@@ -229,13 +229,14 @@ LETHE_AI void memory_clear_row(const lethe_memory *m, int64_t row, int64_t head)
   else m->dgate[row * m->heads * 2 + head] = m->dgate[(row * 2 + 1) * m->heads + head] = 0;
 }
 
-// A chunk of `count` steps from row `row`, last to first, from the state `start`; `carry` is the gradient of the state, before and after.
+// A chunk of `count` steps from row `row`, last to first, from the state `start`; the chunk done next lies `next` steps
+// on. `carry` is the gradient of the state, before and after.
 static void memory_chunk_back(const lethe_memory *m, memory_sizes s, memory_chunk c, memory_gradients g,
-                              const float *start, int64_t row, int64_t head, int64_t count, float *states,
-                              float *carry, float *d_rate) {
+                              const float *start, int64_t row, int64_t head, int64_t count, int64_t next,
+                              float *states, float *carry, float *d_rate) {
   size_t bytes = (size_t)s.matrix * sizeof(float);
   bool per_key = memory_has_gates_of_keys(m);
-  memory_prepare(m, s, c, row, head, count, -LETHE_MEMORY_CHUNK, start + s.matrix);
+  memory_prepare(m, s, c, row, head, count, next, start + s.matrix);
   // states[i] is S before step i; the first lies where it was saved.
   for (int64_t i = 0; i < count; i++) {
     const float *before = memory_is_reset(m, row + i) ? c.zeros : i == 0 ? start : states + i * s.matrix;
@@ -280,8 +281,8 @@ static void memory_backward(const lethe_memory *m, int64_t first, int64_t last, 
     for (int64_t t = (length - 1) / LETHE_MEMORY_CHUNK * LETHE_MEMORY_CHUNK; t >= 0 && length > 0;
          t -= LETHE_MEMORY_CHUNK) {
       int64_t count = length - t < LETHE_MEMORY_CHUNK ? length - t : LETHE_MEMORY_CHUNK;
-      memory_chunk_back(m, s, c, g, saved + t / LETHE_MEMORY_CHUNK * s.state, b * m->time + t, head, count, states,
-                        carry, &d_rate);
+      memory_chunk_back(m, s, c, g, saved + t / LETHE_MEMORY_CHUNK * s.state, b * m->time + t, head, count,
+                        t > 0 ? -LETHE_MEMORY_CHUNK : 0, states, carry, &d_rate);
     }
     if (m->drate) m->drate[task] = d_rate;
     memory_unload(m, s, task, m->ds0, m->dn0, m->dm0, carry);

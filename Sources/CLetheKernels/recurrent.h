@@ -83,12 +83,19 @@ LETHE_AI void forward_rows(const lethe_recurrent *r, lethe_cell cell, int stage,
     return;
   }
   int width = slots_of(r, cell) * 16;
+  if (cell == LETHE_CELL_LSTM || cell == LETHE_CELL_GRU_AFTER)
+    for (int64_t i = 0; i < m; i++) {
+      float *g = r->gates + block * r->gates_block + (row + i) * width;
+      ptrdiff_t state = block * r->state_block + (row + i) * 16;
+      if (cell == LETHE_CELL_LSTM) lstm_cell_row(r, g, r->c_in + state, r->c_out + state);
+      else gru_after_gates_row(r, g);
+    }
   for (int64_t i = 0; i < m; i++) {
     float *g = r->gates + block * r->gates_block + (row + i) * width;
     ptrdiff_t state = block * r->state_block + (row + i) * 16;
     switch (cell) {
-      case LETHE_CELL_LSTM: lstm_forward_row(r, g, r->c_in + state, r->c_out + state, r->h_out + state); break;
-      case LETHE_CELL_GRU_AFTER: gru_after_forward_row(r, g, r->h_prev + state, r->h_out + state); break;
+      case LETHE_CELL_LSTM: lstm_hidden_row(g, r->c_out + state, r->h_out + state); break;
+      case LETHE_CELL_GRU_AFTER: gru_after_state_row(r, g, r->h_prev + state, r->h_out + state); break;
       case LETHE_CELL_GRU_BEFORE:
         if (stage == 0) gru_before_gates_row(r, g, r->h_in + state);
         else gru_before_state_row(g, r->h_prev + state, r->h_out + state);

@@ -14,23 +14,32 @@ LETHE_AI vf gate_slope(const lethe_recurrent *r, vf g) {
 
 // ---- forward --------------------------------------------------------------------------------------------
 
-// LSTM (Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000):
-//   c = f c' + i g      h = o tanh(c)
-LETHE_AI void lstm_forward_row(const lethe_recurrent *r, float *g, const float *c_in, float *c_out, float *h_out) {
+// Cells of which a function waits for another come in two halves: rows of a tile go through the first, then through the
+// second, so that their chains run side by side.
+
+// LSTM (Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000), first half:
+//   c = f c' + i u
+LETHE_AI void lstm_cell_row(const lethe_recurrent *r, float *g, const float *c_in, float *c_out) {
   vf i = gate(r, v_load(g)), f = gate(r, v_load(g + 16)), u = v_tanh(v_load(g + 32)), o = gate(r, v_load(g + 48));
-  vf c = v_fma(f, v_load(c_in), i * u);
-  v_store(c_out, c);
-  v_store(h_out, o * v_tanh(c));
-  if (r->keep_gates) { v_store(g, i); v_store(g + 16, f); v_store(g + 32, u); v_store(g + 48, o); }
+  v_store(c_out, v_fma(f, v_load(c_in), i * u));
+  v_store(g + 48, o);
+  if (r->keep_gates) { v_store(g, i); v_store(g + 16, f); v_store(g + 32, u); }
+}
+// Second half: h = o tanh(c).
+LETHE_AI void lstm_hidden_row(const float *g, const float *c, float *h_out) {
+  v_store(h_out, v_load(g + 48) * v_tanh(v_load(c)));
 }
 
-// GRU, reset after the product (PyTorch, cuDNN):
-//   n = tanh(x_n + r (U_n h' + b_hn))      h = z h' + (1 - z) n
-LETHE_AI void gru_after_forward_row(const lethe_recurrent *r, float *g, const float *h_prev, float *h_out) {
-  vf reset = gate(r, v_load(g + 16)), z = gate(r, v_load(g + 32)), hn = v_load(g + 48);
-  vf n = v_tanh(v_fma(reset, hn, v_load(g)));
+// GRU, reset after the product (PyTorch, cuDNN), first half: its gates.
+LETHE_AI void gru_after_gates_row(const lethe_recurrent *r, float *g) {
+  v_store(g + 16, gate(r, v_load(g + 16)));
+  v_store(g + 32, gate(r, v_load(g + 32)));
+}
+// Second half: n = tanh(x_n + r (U_n h' + b_hn)), h = z h' + (1 - z) n.
+LETHE_AI void gru_after_state_row(const lethe_recurrent *r, float *g, const float *h_prev, float *h_out) {
+  vf n = v_tanh(v_fma(v_load(g + 16), v_load(g + 48), v_load(g))), z = v_load(g + 32);
   v_store(h_out, v_fma(z, v_load(h_prev), (1.0f - z) * n));
-  if (r->keep_gates) { v_store(g, n); v_store(g + 16, reset); v_store(g + 32, z); }
+  if (r->keep_gates) v_store(g, n);
 }
 
 // GRU, reset before the product (Cho et al. 2014), first half: gates and r h'.

@@ -3,8 +3,8 @@
 static const float zeros_row[64] __attribute__((aligned(64))) = {0};
 
 enum {
-  K_CHUNK = 1024,    // rows of a panel that stay in L2 while the left operand passes (one block only)
-  K_CHUNK_APART = 256,  // where the left operand brings a whole line for each k: these stay in L1 for the next tile
+  K_CHUNK = 1024,        // rows of a panel that stay in L2 while the left operand passes
+  K_CHUNK_APART = 256,   // where the left operand brings a cache line for each k: these stay in L1 for the next tile
   LEFT_CHUNK = 1 << 16,  // floats of the left operand that stay in L2 while the panels pass
 };
 
@@ -49,30 +49,45 @@ LETHE_AI void product_tile(const lethe_product *p, tile_args *t, int64_t row, in
 
 static void product(const lethe_product *p, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1) {
   int64_t blocks = (p->right.columns + 15) / 16, panel = p->right.panel;
-  // Only a left operand of one block is cut along k; the chain of sums goes on through memory unchanged.
-  bool cut = p->left.k_blocks == 1;
-  int64_t k_all = cut ? p->left.k_last : 1, k_step = !cut ? 1 : p->left.a_k > 16 ? K_CHUNK_APART : K_CHUNK;
+  // k is cut so that a panel stays in L2 while rows pass; the chain of sums goes on through memory unchanged.
+  bool single = p->left.k_blocks == 1;
+  int64_t k_all = single ? p->left.k_last : p->left.k_blocks, unit = single ? 1 : p->left.k_width;
+  int64_t most_k = single && p->left.a_k > 16 ? K_CHUNK_APART : K_CHUNK;
+  int64_t k_step = unit < 1 ? 1 : unit < most_k ? most_k / unit : 1;
   int64_t width = p->left.row_width ? p->left.row_width : INT64_MAX;
-  int64_t depth = cut ? k_step : p->left.k_width * p->left.k_blocks;
-  int64_t rows = LEFT_CHUNK / depth < 96 ? 96 : LEFT_CHUNK / depth / 48 * 48;
-  for (int64_t k = 0; k == 0 || k < k_all; k += k_step)
+  int64_t depth = (k_step < k_all ? k_step : k_all) * unit;
+  int64_t rows = depth < 1 || LEFT_CHUNK / depth < 96 ? 96 : LEFT_CHUNK / depth / 48 * 48;
+  for (int64_t k = 0; k == 0 || k < k_all; k += k_step) {
+    int64_t count = k_all - k < k_step ? k_all - k : k_step;
+    tile_args t = {.left = p->left};
+    if (single) t.left.k_last = count;
+    else {
+      t.left.k_blocks = count;
+      if (k + count < k_all) t.left.k_last = unit;
+    }
+    int64_t lines = single ? count : (count - 1) * unit + t.left.k_last;
     for (int64_t r0 = row0; r0 < row1; r0 += rows) {
       int64_t r1 = r0 + rows < row1 ? r0 + rows : row1;
       for (int64_t n = panel0; n < panel1; n++) {
         int64_t block = panel_start(blocks, panel, n), vecs = panel_start(blocks, panel, n + 1) - block;
-        tile_args t = {.left = p->left};
-        if (cut) t.left.k_last = k_all - k < k_step ? k_all - k : k_step;
         t.w_k = p->right.w_k ? p->right.w_k : vecs * 16;
-        t.w = p->right.w + block / panel * p->right.w_panel + block % panel * (p->right.w_panel / panel) + k * t.w_k;
-        int64_t most = tile_rows(vecs), m;
-        for (int64_t r = r0; r < r1; r += m) {
+        t.w = p->right.w + block / panel * p->right.w_panel + block % panel * (p->right.w_panel / panel) +
+              k * unit * t.w_k;
+        // Packed panels lie one behind the other; the first tiles of one fetch the next.
+        const float *after = t.w + p->right.w_panel / panel * vecs;
+        bool fetches = !p->right.w_k && n + 1 < panel1;
+        int64_t most = tile_rows(vecs), m, tile = 0;
+        for (int64_t r = r0; r < r1; r += m, tile++) {
           int64_t in = r % width, left = r1 - r < width - in ? r1 - r : width - in;
           m = tile_height(left, most);
-          t.left.a = p->left.a + r / width * p->left.row_block + in * p->left.a_row + k * p->left.a_k;
+          t.left.a = p->left.a + r / width * p->left.row_block + in * p->left.a_row +
+                     k * (single ? p->left.a_k : p->left.a_block);
+          t.ahead = fetches && tile < vecs ? after + tile * lines * 16 : t.w;
           product_tile(p, &t, r, m, block, vecs, k == 0, m == left);
         }
       }
     }
+  }
 }
 
 // Columns of the 16 x 16 matrix become rows: four rounds of interleaving halves.

@@ -83,12 +83,19 @@ LETHE_AI void forward_rows(const lethe_recurrent *r, lethe_cell cell, int stage,
     return;
   }
   int width = slots_of(r, cell) * 16;
+  if (cell == LETHE_CELL_LSTM || cell == LETHE_CELL_GRU_AFTER)
+    for (int64_t i = 0; i < m; i++) {
+      float *g = r->gates + block * r->gates_block + (row + i) * width;
+      ptrdiff_t state = block * r->state_block + (row + i) * 16;
+      if (cell == LETHE_CELL_LSTM) lstm_cell_row(r, g, r->c_in + state, r->c_out + state);
+      else gru_after_gates_row(r, g);
+    }
   for (int64_t i = 0; i < m; i++) {
     float *g = r->gates + block * r->gates_block + (row + i) * width;
     ptrdiff_t state = block * r->state_block + (row + i) * 16;
     switch (cell) {
-      case LETHE_CELL_LSTM: lstm_forward_row(r, g, r->c_in + state, r->c_out + state, r->h_out + state); break;
-      case LETHE_CELL_GRU_AFTER: gru_after_forward_row(r, g, r->h_prev + state, r->h_out + state); break;
+      case LETHE_CELL_LSTM: lstm_hidden_row(g, r->c_out + state, r->h_out + state); break;
+      case LETHE_CELL_GRU_AFTER: gru_after_state_row(r, g, r->h_prev + state, r->h_out + state); break;
       case LETHE_CELL_GRU_BEFORE:
         if (stage == 0) gru_before_gates_row(r, g, r->h_in + state);
         else gru_before_state_row(g, r->h_prev + state, r->h_out + state);
@@ -100,7 +107,7 @@ LETHE_AI void forward_rows(const lethe_recurrent *r, lethe_cell cell, int stage,
 
 // Adds what the gates of a stage see, times a panel, to m rows of them, and goes on with the cell's arithmetic.
 LETHE_AI void forward_tile(const lethe_recurrent *r, lethe_cell cell, int n, const lethe_stage *s, tile_args *t,
-                           int64_t row, int64_t b, int64_t m, int64_t block, int64_t units, bool last) {
+                           int64_t row, int64_t b, int64_t m, int64_t block, int64_t units, int64_t tile, bool last) {
   int width = slots_of(r, cell) * 16;
   bool gated = is_gated(s);
   float *g = r->gates + block * r->gates_block + row * width;
@@ -117,8 +124,12 @@ LETHE_AI void forward_tile(const lethe_recurrent *r, lethe_cell cell, int n, con
     t->init_row = t->out_row = width;
     t->init_vec = t->out_vec = gated ? 16 : r->gates_block;
     t->w_k = (gated ? group->count : units) * 16;
-    t->w = group->w + block * r->units * 16 * (gated ? group->count : 1);
-    tile_run(t, m, gated ? group->count : units);
+    int64_t lines = r->units * 16, vecs = gated ? group->count : units;
+    t->w = group->w + block * lines * (gated ? group->count : 1);
+    // The first tiles of a panel fetch the next one; behind the last comes the first, of the next step.
+    int64_t after = (block + units) * 16 < r->units ? (block + units) * (gated ? group->count : 1) : 0;
+    t->ahead = tile < vecs ? group->w + after * lines + tile * lines : t->w;
+    tile_run(t, m, vecs);
   }
   for (int64_t u = 0; u < units; u++) forward_rows(r, cell, n, row, b, m, block + u);
 }
@@ -139,11 +150,12 @@ LETHE_AI void forward_stage(const lethe_recurrent *r, lethe_cell cell, int n, in
     int64_t most = s.groups ? tile_rows(gated ? s.group[0].count : units) : LETHE_CODE_ROWS;
     for (int q = 1; q < s.groups; q++)
       if (tile_rows(s.group[q].count) < most) most = tile_rows(s.group[q].count);
-    for (int64_t b = b0; b < b1; b += m) {
+    int64_t tile = 0;
+    for (int64_t b = b0; b < b1; b += m, tile++) {
       int64_t row = r->first_row[t] + b;
       m = tile_height(b1 - b, most);
       if (s.groups) args.left.a = left + row * left_row;
-      forward_tile(r, cell, n, &s, &args, row, b, m, j, units, b + m == b1);
+      forward_tile(r, cell, n, &s, &args, row, b, m, j, units, tile, b + m == b1);
     }
   }
 }
@@ -237,21 +249,41 @@ LETHE_AI void prefetch_rows(const lethe_recurrent *r, int slots, int64_t t, int6
     }
 }
 
-// out [m][64] (+)= the gradients of a stage's gates in m rows from packed row `row`, times the transposed weights of
-// `units` blocks from `block`: what reaches the stage's source.
+// Rows of a tile's sums: where they lie and come from.
+typedef struct { float *at; ptrdiff_t row, vec; } tile_sums;
+
+// to = from (none: zeros) + the gradients of a stage's gates of blocks [k0, k1) in m rows from packed row `row`, times
+// the transposed weights of `units` blocks from `block`: what reaches the stage's source. `tile` counts the tiles that
+// read the same weights: the first ones fetch what lies behind them.
 LETHE_AI void backward_product(const lethe_recurrent *r, lethe_cell cell, const lethe_stage *s, int64_t row, int64_t m,
-                               int64_t block, int64_t units, float *out, bool adds) {
+                               int64_t block, int64_t units, int64_t k0, int64_t k1, int64_t tile, tile_sums from,
+                               tile_sums to) {
   int64_t blocks = (r->units + 15) / 16;
   int slots = slots_of(r, cell);
+  if (!from.at) from = (tile_sums){(float *)zeros_row, 0, 0};
   for (int q = 0; q < s->groups; q++) {
-    int64_t k = s->group[q].count * 16;
-    tile_args t = {.left = {.a = r->gates + row * slots * 16 + s->group[q].first * 16, .a_row = slots * 16, .a_k = 1,
-                            .a_block = r->gates_block, .k_width = k, .k_blocks = blocks, .k_last = k},
-                   .w = s->group[q].w_t + block * 16 * k * blocks, .w_k = units * 16,
-                   .init = adds || q > 0 ? out : zeros_row, .init_row = adds || q > 0 ? 64 : 0,
-                   .init_vec = adds || q > 0 ? 16 : 0, .out = out, .out_row = 64, .out_vec = 16, .next = out};
+    int64_t k = s->group[q].count * 16, lines = k * (k1 - k0) * 16;
+    const float *w = s->group[q].w_t + (block * blocks + k0 * units) * k * 16;
+    bool is_end = k1 == blocks && block + units == blocks;
+    tile_args t = {.left = {.a = r->gates + k0 * r->gates_block + row * slots * 16 + s->group[q].first * 16,
+                            .a_row = slots * 16, .a_k = 1, .a_block = r->gates_block, .k_width = k,
+                            .k_blocks = k1 - k0, .k_last = k},
+                   .w = w, .w_k = units * 16, .ahead = tile < units && !is_end ? w + (units + tile) * lines : w,
+                   .init = from.at, .init_row = from.row, .init_vec = from.vec,
+                   .out = to.at, .out_row = to.row, .out_vec = to.vec, .next = to.at};
     tile_run(&t, m, units);
+    from = to;
   }
+}
+
+// Blocks of units whose gradients a product of a stage takes at a time, so that their weights stay in L2 while rows pass.
+// Its sums wait in dh0, which is free until the initial state is reached; the chain is the same.
+LETHE_AI int64_t backward_depth(const lethe_recurrent *r, const lethe_stage *s) {
+  int64_t blocks = (r->units + 15) / 16;
+  if (s->groups != 1 || s->source != 0) return blocks;
+  int64_t most = K_CHUNK / (s->group[0].count * 16);
+  int64_t parts = (blocks + most - 1) / most;
+  return (blocks + parts - 1) / parts;
 }
 
 LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t, int64_t b0, int64_t b1) {
@@ -262,14 +294,26 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
   through_rows through;
   for (int64_t q = own.panel0; q < own.panel1; q++) {
     int64_t j = panel_start(blocks, 4, q), units = panel_start(blocks, 4, q + 1) - j, most = tile_rows(units), m;
-    for (int64_t b = b0; b < fed; b += m) {
+    const lethe_stage first = stage_of(r, cell, 0);
+    int64_t depth = backward_depth(r, &first), k0 = 0, tile = 0;
+    for (; k0 + depth < blocks; k0 += depth, tile = 0)
+      for (int64_t b = b0; b < fed; b += m, tile++) {
+        m = tile_height(fed - b, most);
+        tile_sums sums = {r->dh0 + (j * r->batch + b) * 16, 16, r->batch * 16};
+        backward_product(r, cell, &first, r->first_row[t + 1] + b, m, j, units, k0, k0 + depth, tile,
+                         k0 ? sums : (tile_sums){0}, sums);
+      }
+    for (int64_t b = b0; b < fed; b += m, tile++) {
       m = tile_height(fed - b, most);
       prefetch_rows(r, slots_of(r, cell), t, b, m, j, units);
       uint32_t seen = 0;
       for (int i = 0; i < stages; i++) {
         const lethe_stage s = stage_of(r, cell, i);
         if (s.groups == 0 || s.source >= LETHE_SOURCE_SLOT) continue;
-        backward_product(r, cell, &s, r->first_row[t + 1] + b, m, j, units, through[s.source], seen >> s.source & 1);
+        tile_sums to = {through[s.source], 64, 16}, from = {0};
+        if (seen >> s.source & 1) from = to;
+        else if (i == 0 && k0 > 0) from = (tile_sums){r->dh0 + (j * r->batch + b) * 16, 16, r->batch * 16};
+        backward_product(r, cell, &s, r->first_row[t + 1] + b, m, j, units, i == 0 ? k0 : 0, blocks, tile, from, to);
         seen |= 1u << s.source;
       }
       if (!(seen & 1))
@@ -295,7 +339,8 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
       for (int64_t b = b0; b < end; b += m) {
         m = tile_height(end - b, most);
         int64_t row = r->first_row[t] + b;
-        backward_product(r, cell, &s, row, m, j, units, through[0], false);
+        backward_product(r, cell, &s, row, m, j, units, 0, blocks, b - b0, (tile_sums){0},
+                         (tile_sums){through[0], 64, 16});
         for (int64_t u = 0; u < units; u++) {
           if (cell == LETHE_CELL_PROGRAM) {
             run_backward(r, i - 1, row, b, m, j + u, through[0] + u * 16);

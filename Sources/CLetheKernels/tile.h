@@ -12,6 +12,7 @@ typedef struct {
   float *out;
   ptrdiff_t out_row, out_vec;
   const float *next;  // where the next tile's rows lie, like out; they are fetched meanwhile
+  const float *ahead;  // a line for each k of what is read soon, weights of another panel mostly, is fetched into L2
 } tile_args;
 
 #define LETHE_TILE(M, V)                                                                                 \
@@ -19,7 +20,7 @@ typedef struct {
     vf acc[M][V];                                                                                        \
     _Pragma("unroll") for (int m = 0; m < M; m++) _Pragma("unroll") for (int v = 0; v < V; v++)          \
         acc[m][v] = v_load(t->init + m * t->init_row + v * t->init_vec);                                 \
-    const float *w = t->w;                                                                               \
+    const float *w = t->w, *ahead = t->ahead;                                                            \
     float *out = t->out;                                                                                 \
     const ptrdiff_t out_row = t->out_row, out_vec = t->out_vec;                                          \
     const ptrdiff_t w_k = t->w_k, a_row = t->left.a_row, a_k = t->left.a_k;                              \
@@ -32,7 +33,8 @@ typedef struct {
       _Pragma("unroll") for (int g = 0; g < (M + 2) / 3; g++)                                            \
           a[g] = t->left.a + q * t->left.a_block + 3 * g * a_row;                                        \
       int64_t n = q == t->left.k_blocks - 1 ? t->left.k_last : t->left.k_width;                          \
-      for (int64_t k = 0; k < n; k++, w += w_k) {                                                        \
+      for (int64_t k = 0; k < n; k++, w += w_k, ahead += 16) {                                           \
+        __builtin_prefetch(ahead, 0, 2);                                                                 \
         _Pragma("unroll") for (int v = 0; v < V; v++) __builtin_prefetch(w + 16 * w_k + v * 16, 0, 3);   \
         vf b[V];                                                                                         \
         _Pragma("unroll") for (int v = 0; v < V; v++) b[v] = v_load(w + v * 16);                         \

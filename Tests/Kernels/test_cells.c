@@ -205,6 +205,9 @@ void test_cells(void) {
       case_of((lethe_cell)cell, variant, 5, 4, 4);
       if (!is_small) case_of((lethe_cell)cell, variant, 81, 9, 6);
     }
+    // So wide that products with the transposed weights are cut for the cache; with all that sums can wait for.
+    case_of((lethe_cell)cell, RAGGED | RESETS, 290, 3, 3);
+    if (!is_small) case_of((lethe_cell)cell, MASK | EXTRA, 530, 8, 2);
     for (int u = 0; u < n_units; u++)
       for (int b = 0; b < n_batches; b++)
         for (int64_t steps = 1; steps <= (is_small ? 3 : 7); steps += 2) {

@@ -275,7 +275,10 @@ void test_products(void) {
           if (left != BLOCKS) case_of(3, 0, 33, (left_kind)left, panel, (out_kind)out, (initial_kind)initial);
           if (!is_small) case_of(19, 270, 150, (left_kind)left, panel, (out_kind)out, (initial_kind)initial);
         }
-  // Rows enough to be cut for the cache.
+  // k, and rows, enough to be cut for the cache.
+  for (int left = 0; left < LEFT_KINDS; left++)
+    for (int initial = 0; initial < INITIAL_KINDS; initial++)
+      case_of(8, 2100, 70, (left_kind)left, 4, (out_kind)((left + initial) % OUT_KINDS), (initial_kind)initial);
   if (!is_small)
     for (int left = 0; left < LEFT_KINDS; left++) case_of(1000, 300, 40, (left_kind)left, 4, DENSE, BIAS);
 

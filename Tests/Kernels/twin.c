@@ -4,7 +4,7 @@
 
 #include "check.h"
 
-enum { MOST_UNITS = 256 };
+enum { MOST_UNITS = 640 };
 
 int64_t twin_gates(lethe_cell cell) {
   return cell == LETHE_CELL_LSTM ? 4 : cell == LETHE_CELL_GRU_AFTER || cell == LETHE_CELL_GRU_BEFORE ? 3 : 1;

@@ -13,7 +13,7 @@
 
 // The digests of all results, on any processor. They change with the tests, or when a kernel's bits do: then every
 // result that users have kept changes too, and a decision record must say so.
-static const uint64_t digest_full = 0x7dbde4c00d48b494u, digest_small = 0x7c315a10a6b89251u;
+static const uint64_t digest_full = 0xe061366ea02bd0dau, digest_small = 0x60e0063ae77b03f2u;
 static const uint64_t digest_start = 0xcbf29ce484222325u;
 
 static double seconds(void) {

@@ -20,7 +20,7 @@ typedef struct {
 } moved;
 
 static double number(const moved *v, const float *p, int64_t i) {
-  return (p ? (double)p[i] : 0) + (v->at && v->at == p + i ? v->by : 0);
+  return p ? (double)p[i] + (v->at == p + i ? v->by : 0) : 0;
 }
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double log_sigmoid(double x) { return fmin(x, 0) - log1p(exp(-fabs(x))); }

@@ -15,9 +15,8 @@ public enum LayerRegistry {
     Recurrent<RGLRUCell>.self,
     Recurrent<HGRNCell>.self, Recurrent<SLSTMCell>.self,
     SteppedRecurrent<LayerNormLSTMCell>.self, SteppedRecurrent<ProjectedLSTMCell>.self,
-    SteppedRecurrent<ConvLSTMCell>.self,
+    SteppedRecurrent<ConvLSTMCell>.self, SteppedRecurrent<AttentiveLSTMCell>.self,
     Recurrent<ForgettingGateCell>.self,
-
   ]
 
   /// The names of all kinds, sorted.

@@ -10,7 +10,7 @@ import Testing
     let bias = try #require(layer.parameters.first { $0.name == "bias_ih_l0" }).value.scalars
     let units = cell.hiddenSize
     return Dictionary(
-      uniqueKeysWithValues: layer.description.gates.enumerated().map {
+      uniqueKeysWithValues: cell.description.gates.enumerated().map {
         ($1, Array(bias[$0 * units..<($0 + 1) * units]))
       })
   }

@@ -243,10 +243,11 @@ import Testing
     let described = CellCatalog.all.compactMap { $0.cell.map { type(of: $0(3)).kind } }.filter {
       !["lstm", "gru", "rnn"].contains($0)
     }
-    // And these by the laws, in RecurrentExtrasTests, AttentiveLSTMTests and AttentionTests.
+    // And these by the laws, in RecurrentExtrasTests and in AttentionTests.
     let wrappers = [
       "residual", "dense_connection", "time_distributed", "time_window", "layer_norm_lstm", "projected_lstm",
-      "conv_lstm", "attentive_lstm", "matrix_memory", "forgetting_attention",
+      "conv_lstm", "matrix_memory", "forgetting_attention",
+      "attentive_lstm",
     ]
     #expect(
       Set(all.layers.map { type(of: $0).kind })

@@ -105,17 +105,17 @@ public struct CellCatalog: Sendable {
     memory(
       "deltanet_negative", "Gated DeltaNet, eigenvalues from -1 to 1",
       .gatedDeltaNet(negativeEigenvalues: true)),
-    Entry(name: "fgn", summary: "Forgetting Gate Network, the demo's") {
-      ForgettingGateNetwork($0, outputs: $1)
-    },
-    Entry(name: "layer_norm", summary: "LSTM with normalised sums and cell, on the tape") {
-      SteppedRecurrent(LayerNormLSTMCell($0), outputs: $1)
-    },
     Entry(name: "attentive", summary: "LSTM whose forget gate attends to its last outputs, on the tape") {
       SteppedRecurrent(AttentiveLSTMCell($0), outputs: $1)
     },
     Entry(name: "fox", summary: "softmax attention with a forget gate", wantsDenseBefore: true) {
       ForgettingAttention($0, heads: 4, headSize: ($0 + 3) / 4, outputs: $1, pruning: 1e-6)
+    },
+    Entry(name: "fgn", summary: "Forgetting Gate Network, the demo's") {
+      ForgettingGateNetwork($0, outputs: $1)
+    },
+    Entry(name: "layer_norm", summary: "LSTM with normalised sums and cell, on the tape") {
+      SteppedRecurrent(LayerNormLSTMCell($0), outputs: $1)
     },
     Entry(name: "projected", summary: "LSTM whose h is half as wide as its cell, on the tape") {
       SteppedRecurrent(ProjectedLSTMCell($0, outputSize: ($0 + 1) / 2), outputs: $1)

@@ -99,12 +99,12 @@ LONG = [
     dict(name="a^n b^n c^n, 40000 steps", task="anbncn", length=None, steps=40000, hidden=3, match="width", rate="0.01",
          solve=["peephole"], fail=["gru"], show=["lstm"], good=0.03, bad=0.02,
          published="peephole LSTM generalises to n = 18-29, which is 0.08 to 0.2 here (schmidhuber-problems)"),
-    # 196 steps are few enough for a plain RNN that starts orthogonal, at a low rate: nothing is claimed of it.
     dict(name="MNIST, means of 2 x 2 pixels, one a step", task="mnist-means", length=None, steps=3000, hidden=64,
-         match="width", rate="0.002,0.01", solve=["gru"], fail=[], show=["lstm", "rnn"], good=0.9, bad=0, needs_data=True,
+         match="width", rate="0.002,0.01", solve=["gru"], fail=["rnn"], show=["lstm"], good=0.9, bad=0.75, needs_data=True,
          published="784 pixels: LSTM 87.2 to 98.5, GRU 96.2, RNN 21.5 % (Bai et al. 2018; arXiv 1804.04849)"),
+    # Permuted, 196 steps are no harder for a plain RNN, which starts orthogonal here: nothing is claimed of it.
     dict(name="MNIST, the same permuted", task="mnist-permuted", length=None, steps=3000, hidden=64,
-         match="width", rate="0.002,0.01", solve=["gru"], fail=[], show=["lstm", "rnn"], good=0.8, bad=0, needs_data=True,
+         match="width", rate="0.002,0.01", solve=["gru", "lstm"], fail=[], show=["rnn"], good=0.8, bad=0, needs_data=True,
          published="784 pixels: LSTM 85.7 to 91, GRU 87.3, RNN 25.3 % (Bai et al. 2018; arXiv 1804.04849)"),
 ]
 

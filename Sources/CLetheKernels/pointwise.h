@@ -11,12 +11,6 @@ LETHE_AI void v_store_n(float *p, vf v, int64_t n) {
   if (n >= 16) v_store(p, v);
   else memcpy(p, &v, (size_t)n * sizeof(float));
 }
-// The lanes joined in a fixed tree.
-LETHE_AI float v_total(vf v) {
-  for (int step = 8; step > 0; step /= 2)
-    for (int i = 0; i < step; i++) v[i] += v[i + step];
-  return v[0];
-}
 #define LETHE_EACH(i, n) for (int64_t i = 0; i < (n); i += 16)
 
 LETHE_AI vf unary_of(lethe_unary f, vf x, float slope, float offset) {

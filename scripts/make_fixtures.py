@@ -12,7 +12,7 @@ fixtures carry no float32 error of the peer, and a difference seen by a test is 
 
 Files (float32 tensors only; whole numbers such as lengths are stored as floats):
 
-  torch_{rnn_tanh,rnn_relu,lstm,gru}_{single,stacked,ragged,one}   recurrent layers, batch first
+  torch_{rnn_tanh,rnn_relu,lstm,gru,lstm_projected}_{single,stacked,ragged,one}   recurrent layers, batch first
   keras_lstm, keras_gru_after, keras_gru_before, keras_lstm_hard   recurrent layers, Keras layout
   torch_layers                                                     layers and losses, "<case>.<tensor>"
   torch_optim                                                      seven steps of each optimiser
@@ -23,7 +23,7 @@ Tensor names of a recurrent case: x input, h0 and c0 initial states, y outputs, 
 gy, ghn and gcn random cotangents on those three, gx, gh0 and gc0 the gradients of
 sum(y gy) + sum(hn ghn) + sum(cn gcn). PyTorch weights are "p.<name>", their gradients "g.<name>"; Keras
 weights carry their Keras names, gradients "g.<name>". States keep the peer's own shapes: PyTorch
-[layers * directions, N, H], Keras [N, H].
+[layers * directions, N, H] (h of a projected LSTM narrower), Keras [N, H].
 
 A cell's file is as PyTorch's, batch first, with the names of Lethe's own files and states [N, H]; states after c are s2_0,
 s2_n, s3_0 and so on, in the order of the cell's description.

@@ -11,12 +11,6 @@ LETHE_AI void v_store_n(float *p, vf v, int64_t n) {
   if (n >= 16) v_store(p, v);
   else memcpy(p, &v, (size_t)n * sizeof(float));
 }
-// The lanes joined in a fixed tree.
-LETHE_AI float v_total(vf v) {
-  for (int step = 8; step > 0; step /= 2)
-    for (int i = 0; i < step; i++) v[i] += v[i + step];
-  return v[0];
-}
 // The totals of 16 vectors that lie one behind the other, the bits of v_total: every round adds the halves of what is
 // left of two vectors and keeps both in one.
 LETHE_AI vf v_totals(const float *x) {

@@ -1,4 +1,4 @@
-// The arithmetic of described cells: an interpreter that does one operation on up to 8 rows of 16 units at a time, while
+// The arithmetic of described cells: an interpreter that does one operation on up to 16 rows of 16 units at a time, while
 // they are in L1. Reading the next operation costs a few cycles, shared by those rows.
 
 // Where a place lies for the rows at hand: its first row, and floats to the next.
@@ -8,6 +8,7 @@ typedef struct {
 } rows_at;
 
 static const float ones_row[16] __attribute__((aligned(64))) = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+static const float edge_row[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};  // and as many zeros
 
 // Rows from packed row `row`, batch row b, of one block; `through` are gradients that came through products.
 LETHE_AI rows_at find_place(const lethe_recurrent *r, lethe_place place, int64_t row, int64_t b, int64_t block,
@@ -28,6 +29,14 @@ LETHE_AI rows_at find_place(const lethe_recurrent *r, lethe_place place, int64_t
       return r->h_mask ? (rows_at){(float *)r->h_mask + own, 16} : (rows_at){(float *)ones_row, 0};
     case LETHE_PLACE_D_STATE: return (rows_at){through + index * 8 * 64, 64};
     case LETHE_PLACE_D_SEEN: return (rows_at){through, 64};
+    case LETHE_PLACE_NUMBER: return (rows_at){r->numbers + (row * p->numbers + index) * 16, p->numbers * 16};
+    case LETHE_PLACE_D_NUMBER: return (rows_at){r->d_numbers + (b * p->numbers + index) * 16, p->numbers * 16};
+    case LETHE_PLACE_D_VECTOR:
+      return (rows_at){r->d_vectors + ((index * ((r->units + 15) / 16) + block) * r->batch + b) * 16, 16};
+    case LETHE_PLACE_UNITS: {
+      int64_t left = r->units - block * 16;
+      return (rows_at){(float *)edge_row + (left < 16 ? 16 - left : 0), 0};
+    }
     case LETHE_PLACE_CARRY: return (rows_at){r->dcarry + index * r->carry_plane + own, 16};
     default: return (rows_at){temporaries + index * LETHE_CODE_ROWS * 16, 16};
   }
@@ -42,7 +51,7 @@ LETHE_AI rows_at find_place(const lethe_recurrent *r, lethe_place place, int64_t
 #define LETHE_Y v_load(b.at + i * b.row)
 #define LETHE_Z v_load(c.at + i * c.row)
 
-LETHE_NI void run_instructions(const lethe_code *code, const rows_at *at, int64_t m) {
+LETHE_AI void run_rows(const lethe_code *code, const rows_at *at, int64_t m) {
   for (int32_t n = 0; n < code->count; n++) {
     lethe_instruction o = code->instructions[n];
     rows_at to = at[o.to], a = at[o.a], b = at[o.b], c = at[o.c];
@@ -71,13 +80,26 @@ LETHE_NI void run_instructions(const lethe_code *code, const rows_at *at, int64_
   }
 }
 
+// The heights of most tiles have loops of their own, without a branch a row.
+LETHE_NI void run_5_rows(const lethe_code *code, const rows_at *at) { run_rows(code, at, 5); }
+LETHE_NI void run_6_rows(const lethe_code *code, const rows_at *at) { run_rows(code, at, 6); }
+LETHE_NI void run_8_rows(const lethe_code *code, const rows_at *at) { run_rows(code, at, 8); }
+LETHE_NI void run_16_rows(const lethe_code *code, const rows_at *at) { run_rows(code, at, 16); }
+LETHE_NI void run_any_rows(const lethe_code *code, const rows_at *at, int64_t m) { run_rows(code, at, m); }
+
 LETHE_NI void run_code(const lethe_recurrent *r, const lethe_code *code, int64_t row, int64_t b, int64_t m,
                        int64_t block, float *through) {
   float temporaries[LETHE_CODE_TEMPORARIES * LETHE_CODE_ROWS * 16] __attribute__((aligned(64)));
   rows_at at[LETHE_CODE_PLACES];
   for (int32_t i = 0; i < code->place_count; i++)
     at[i] = find_place(r, code->places[i], row, b, block, temporaries, through);
-  run_instructions(code, at, m);
+  switch (m) {
+    case 5: run_5_rows(code, at); break;
+    case 6: run_6_rows(code, at); break;
+    case 8: run_8_rows(code, at); break;
+    case 16: run_16_rows(code, at); break;
+    default: run_any_rows(code, at, m);
+  }
 }
 
 // A stage's backward code; where a row's state was reset, nothing reaches the step before.
@@ -89,4 +111,22 @@ LETHE_AI void run_backward(const lethe_recurrent *r, int stage, int64_t row, int
     if (r->resets[row + i])
       for (int k = 0; k < r->states; k++)
         v_store(r->dcarry + k * r->carry_plane + (block * r->batch + b + i) * 16, v_set(0));
+}
+
+// Numbers [first, first + count) of `rows` rows: to zero, and from sums in lanes to means over the units.
+LETHE_AI void clear_numbers(const lethe_recurrent *r, float *at, int32_t first, int32_t count, int64_t rows) {
+  for (int64_t i = 0; i < rows; i++)
+    for (int32_t k = first; k < first + count; k++) v_store(at + (i * r->program->numbers + k) * 16, v_set(0));
+}
+LETHE_AI void close_numbers(const lethe_recurrent *r, float *at, int32_t first, int32_t count, int64_t rows) {
+  for (int64_t i = 0; i < rows; i++)
+    for (int32_t k = first; k < first + count; k++) {
+      float *lanes = at + (i * r->program->numbers + k) * 16;
+      v_store(lanes, v_set(v_total(v_load(lanes)) / (float)r->units));
+    }
+}
+LETHE_AI void run_numbers(const lethe_recurrent *r, const lethe_code *code, int64_t row, int64_t b, int64_t rows) {
+  if (code->count == 0) return;
+  for (int64_t i = 0; i < rows; i += LETHE_CODE_ROWS)
+    run_code(r, code, row + i, b + i, rows - i < LETHE_CODE_ROWS ? rows - i : LETHE_CODE_ROWS, 0, NULL);
 }

@@ -4,7 +4,8 @@
 //
 // For each step and each block of 16 units, a tile adds h_{t-1} U to the input projection that already stands in
 // `gates`; the epilogue then turns the sums into gates and state while they are in L1. Cells whose gates see something
-// made of other gates go through several such stages a step.
+// made of other gates go through several such stages a step, and so do cells with means over the units of a row, which
+// are known when all blocks of the row have gone through a stage.
 
 // What a cell asks of the loop. The stages of the built-in cells are constants here, so that their loops are compiled for
 // them; those of a described cell come with it.
@@ -38,6 +39,14 @@ LETHE_AI bool is_gated(const lethe_stage *s) { return s->groups != 1 || s->group
 
 // State k, seen by the gates or blended with: h is state 0, the others lie one behind the other.
 LETHE_AI float *state_in(const lethe_recurrent *r, int k) { return k == 0 ? r->h_in : r->c_in + (k - 1) * r->state_plane; }
+
+// Columns of what a stage sees, and of its gates: fewer than units where h is narrower than the cell.
+LETHE_AI int64_t seen_width(const lethe_recurrent *r, lethe_cell cell, int32_t source) {
+  return cell == LETHE_CELL_PROGRAM && source == 0 && r->program->hidden ? r->program->hidden : r->units;
+}
+LETHE_AI int64_t gate_width(const lethe_recurrent *r, lethe_cell cell, const lethe_stage *s) {
+  return cell == LETHE_CELL_PROGRAM && s->width ? s->width : r->units;
+}
 
 // The panels of at most 4 blocks of units that r asks for, and the blocks they hold.
 typedef struct { int64_t panel0, panel1, block0, block1; } unit_range;
@@ -124,29 +133,57 @@ LETHE_AI void forward_tile(const lethe_recurrent *r, lethe_cell cell, int n, con
     t->init_row = t->out_row = width;
     t->init_vec = t->out_vec = gated ? 16 : r->gates_block;
     t->w_k = (gated ? group->count : units) * 16;
-    int64_t lines = r->units * 16, vecs = gated ? group->count : units;
+    int64_t lines = seen_width(r, cell, s->source) * 16, vecs = gated ? group->count : units;
     t->w = group->w + block * lines * (gated ? group->count : 1);
     // The first tiles of a panel fetch the next one; behind the last comes the first, of the next step.
-    int64_t after = (block + units) * 16 < r->units ? (block + units) * (gated ? group->count : 1) : 0;
+    int64_t after = (block + units) * 16 < gate_width(r, cell, s) ? (block + units) * (gated ? group->count : 1) : 0;
     t->ahead = tile < vecs ? group->w + after * lines + tile * lines : t->w;
     tile_run(t, m, vecs);
   }
   for (int64_t u = 0; u < units; u++) forward_rows(r, cell, n, row, b, m, block + u);
 }
 
+// What the rows' epilogue will read, while the product runs: these lines were written long ago.
+LETHE_AI void prefetch_rows(const lethe_recurrent *r, int slots, int64_t t, int64_t b, int64_t m, int64_t block,
+                            int64_t units) {
+  if (t < 0) return;
+  for (int64_t j = block; j < block + units; j++)
+    for (int64_t row = r->first_row[t] + b; row < r->first_row[t] + b + m; row++) {
+      const float *g = r->gates + j * r->gates_block + row * slots * 16;
+      for (int v = 0; v < slots; v++) __builtin_prefetch(g + v * 16, 1, 3);
+      for (int k = 0; k + 1 < r->states; k++)
+        __builtin_prefetch(r->c_in + k * r->state_plane + j * r->state_block + row * 16);
+    }
+}
+
+// The tile after one that ends before row `next`, in a stage without products: in these blocks, or in as many behind them.
+LETHE_AI void prefetch_next(const lethe_recurrent *r, int64_t t, int64_t b0, int64_t b1, int64_t next, int64_t m,
+                            int64_t block, int64_t units) {
+  bool wraps = next >= b1;
+  int64_t b = wraps ? b0 : next, from = wraps ? block + units : block, blocks = (r->units + 15) / 16;
+  int64_t to = from + units < blocks ? from + units : blocks;
+  if (from < to) prefetch_rows(r, r->program->slots, t, b, b1 - b < m ? b1 - b : m, from, to - from);
+}
+
 // One stage of one step: the product of what the gates see (block-major, one row of `left_row` floats a packed row).
 LETHE_AI void forward_stage(const lethe_recurrent *r, lethe_cell cell, int n, int64_t t, int64_t b0, int64_t b1) {
   const lethe_stage s = stage_of(r, cell, n);
-  int64_t H = r->units, blocks = (H + 15) / 16;
+  int64_t seen = seen_width(r, cell, s.source), blocks = (seen + 15) / 16;
   bool gated = is_gated(&s), slot = s.source >= LETHE_SOURCE_SLOT;
   int64_t panel = gated ? 1 : 4;  // blocks of units a panel
   const float *left = slot ? r->gates + (s.source - LETHE_SOURCE_SLOT) * 16 : s.groups ? state_in(r, s.source) : NULL;
   ptrdiff_t left_row = slot ? slots_of(r, cell) * 16 : 16;
   tile_args args = {.left = {.a_row = left_row, .a_k = 1, .a_block = slot ? r->gates_block : r->state_block,
-                             .k_width = 16, .k_blocks = blocks, .k_last = H - 16 * (blocks - 1)}};
+                             .k_width = 16, .k_blocks = blocks, .k_last = seen - 16 * (blocks - 1)}};
+  bool counts = cell == LETHE_CELL_PROGRAM && s.number_count > 0;
+  float *numbers = counts ? r->numbers + (r->first_row[t] + b0) * r->program->numbers * 16 : NULL;
+  if (counts) clear_numbers(r, numbers, s.number_first, s.mean_count, b1 - b0);
   unit_range own = units_of(r);
+  bool is_narrow = cell == LETHE_CELL_PROGRAM && s.width;
+  if (is_narrow) own.panel1 = panel_count((s.width + 15) / 16, 4);
   for (int64_t p = gated ? own.block0 : own.panel0; p < (gated ? own.block1 : own.panel1); p++) {
-    int64_t j = panel_start(blocks, panel, p), units = panel_start(blocks, panel, p + 1) - j, m;
+    int64_t all = is_narrow ? (s.width + 15) / 16 : (r->units + 15) / 16;
+    int64_t j = panel_start(all, panel, p), units = panel_start(all, panel, p + 1) - j, m;
     int64_t most = s.groups ? tile_rows(gated ? s.group[0].count : units) : LETHE_CODE_ROWS;
     for (int q = 1; q < s.groups; q++)
       if (tile_rows(s.group[q].count) < most) most = tile_rows(s.group[q].count);
@@ -155,8 +192,24 @@ LETHE_AI void forward_stage(const lethe_recurrent *r, lethe_cell cell, int n, in
       int64_t row = r->first_row[t] + b;
       m = tile_height(b1 - b, most);
       if (s.groups) args.left.a = left + row * left_row;
+      // The weights of the stage before have driven the rows out of L2.
+      if (cell == LETHE_CELL_PROGRAM && s.groups == 0 && n > 0 && r->program->stage[n - 1].groups > 0)
+        prefetch_next(r, t, b0, b1, b + m, m, j, 1);
       forward_tile(r, cell, n, &s, &args, row, b, m, j, units, tile, b + m == b1);
     }
+  }
+  if (is_narrow) {
+    lethe_stage rest = s;
+    rest.groups = 0;
+    for (int64_t j = (s.width + 15) / 16, m; j < own.block1; j++)
+      for (int64_t b = b0; b < b1; b += m) {
+        m = tile_height(b1 - b, LETHE_CODE_ROWS);
+        forward_tile(r, cell, n, &rest, &args, r->first_row[t] + b, b, m, j, 1, 0, b + m == b1);
+      }
+  }
+  if (counts) {
+    close_numbers(r, numbers, s.number_first, s.mean_count, b1 - b0);
+    run_numbers(r, &s.numbers, r->first_row[t] + b0, b0, b1 - b0);
   }
 }
 
@@ -207,7 +260,7 @@ LETHE_AI void backward_rows(const lethe_recurrent *r, lethe_cell cell, int64_t t
       if (next_is_new) dh = v_set(0);
       if (is_program || cell == LETHE_CELL_GRU_AFTER || cell == LETHE_CELL_GRU_BEFORE) dh = dh + v_load(carry);
       if (t < 0) v_store(r->dh0 + own, dh);
-      else if (r->dh_out) dh = dh + v_load(r->dh_out + j * r->dh_out_block + (row + i) * 16);
+      else if (r->dh_out && (!is_program || j * 16 < seen_width(r, cell, 0))) dh = dh + v_load(r->dh_out + j * r->dh_out_block + (row + i) * 16);
       if (is_program) {
         v_store(dh_at, dh);
         for (int k = 1; k < r->states; k++) {
@@ -236,19 +289,6 @@ LETHE_AI void backward_rows(const lethe_recurrent *r, lethe_cell cell, int64_t t
   }
 }
 
-// What the rows' epilogue will read, while the product runs: these lines were written long ago.
-LETHE_AI void prefetch_rows(const lethe_recurrent *r, int slots, int64_t t, int64_t b, int64_t m, int64_t block,
-                            int64_t units) {
-  if (t < 0) return;
-  for (int64_t j = block; j < block + units; j++)
-    for (int64_t row = r->first_row[t] + b; row < r->first_row[t] + b + m; row++) {
-      const float *g = r->gates + j * r->gates_block + row * slots * 16;
-      for (int v = 0; v < slots; v++) __builtin_prefetch(g + v * 16, 1, 3);
-      for (int k = 0; k + 1 < r->states; k++)
-        __builtin_prefetch(r->c_in + k * r->state_plane + j * r->state_block + row * 16);
-    }
-}
-
 // Rows of a tile's sums: where they lie and come from.
 typedef struct { float *at; ptrdiff_t row, vec; } tile_sums;
 
@@ -258,13 +298,13 @@ typedef struct { float *at; ptrdiff_t row, vec; } tile_sums;
 LETHE_AI void backward_product(const lethe_recurrent *r, lethe_cell cell, const lethe_stage *s, int64_t row, int64_t m,
                                int64_t block, int64_t units, int64_t k0, int64_t k1, int64_t tile, tile_sums from,
                                tile_sums to) {
-  int64_t blocks = (r->units + 15) / 16;
+  int64_t blocks = (gate_width(r, cell, s) + 15) / 16;
   int slots = slots_of(r, cell);
   if (!from.at) from = (tile_sums){(float *)zeros_row, 0, 0};
   for (int q = 0; q < s->groups; q++) {
     int64_t k = s->group[q].count * 16, lines = k * (k1 - k0) * 16;
     const float *w = s->group[q].w_t + (block * blocks + k0 * units) * k * 16;
-    bool is_end = k1 == blocks && block + units == blocks;
+    bool is_end = k1 == blocks && (block + units) * 16 >= seen_width(r, cell, s->source);
     tile_args t = {.left = {.a = r->gates + k0 * r->gates_block + row * slots * 16 + s->group[q].first * 16,
                             .a_row = slots * 16, .a_k = 1, .a_block = r->gates_block, .k_width = k,
                             .k_blocks = k1 - k0, .k_last = k},
@@ -286,16 +326,29 @@ LETHE_AI int64_t backward_depth(const lethe_recurrent *r, const lethe_stage *s) 
   return (blocks + parts - 1) / parts;
 }
 
+// Panel q of the blocks of h, then of those of units beyond them.
+LETHE_AI int64_t state_panel_start(const lethe_recurrent *r, lethe_cell cell, int64_t q) {
+  int64_t blocks = (r->units + 15) / 16, seen = (seen_width(r, cell, 0) + 15) / 16, first = panel_count(seen, 4);
+  if (cell != LETHE_CELL_PROGRAM || q < first || seen == blocks) return panel_start(seen, 4, q);
+  return seen + panel_start(blocks - seen, 4, q - first);
+}
+
 LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t, int64_t b0, int64_t b1) {
   int64_t blocks = (r->units + 15) / 16, n = active_rows(r, t), next = active_rows(r, t + 1);
   int64_t end = n < b1 ? n : b1, fed = next < end ? next : end;
   int stages = stages_of(r, cell);
   unit_range own = units_of(r);
   through_rows through;
-  for (int64_t q = own.panel0; q < own.panel1; q++) {
-    int64_t j = panel_start(blocks, 4, q), units = panel_start(blocks, 4, q + 1) - j, most = tile_rows(units), m;
+  float *d_numbers = cell == LETHE_CELL_PROGRAM && t >= 0 && r->program->numbers > 0 && end > b0
+                         ? r->d_numbers + b0 * r->program->numbers * 16 : NULL;
+  if (d_numbers) clear_numbers(r, d_numbers, 0, r->program->numbers, end - b0);
+  int64_t hidden = (seen_width(r, cell, 0) + 15) / 16, panels = own.panel1;
+  if (hidden < blocks) panels = panel_count(hidden, 4) + panel_count(blocks - hidden, 4);
+  for (int64_t q = own.panel0; q < panels; q++) {
+    int64_t j = state_panel_start(r, cell, q), units = state_panel_start(r, cell, q + 1) - j, most = tile_rows(units), m;
     const lethe_stage first = stage_of(r, cell, 0);
-    int64_t depth = backward_depth(r, &first), k0 = 0, tile = 0;
+    // Blocks beyond those of a projected h get nothing from gates.
+    int64_t depth = j < hidden ? backward_depth(r, &first) : blocks, k0 = 0, tile = 0;
     for (; k0 + depth < blocks; k0 += depth, tile = 0)
       for (int64_t b = b0; b < fed; b += m, tile++) {
         m = tile_height(fed - b, most);
@@ -309,7 +362,7 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
       uint32_t seen = 0;
       for (int i = 0; i < stages; i++) {
         const lethe_stage s = stage_of(r, cell, i);
-        if (s.groups == 0 || s.source >= LETHE_SOURCE_SLOT) continue;
+        if (s.groups == 0 || s.source >= LETHE_SOURCE_SLOT || j >= hidden) continue;
         tile_sums to = {through[s.source], 64, 16}, from = {0};
         if (seen >> s.source & 1) from = to;
         else if (i == 0 && k0 > 0) from = (tile_sums){r->dh0 + (j * r->batch + b) * 16, 16, r->batch * 16};
@@ -333,13 +386,19 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
   if (t < 0) return;
   for (int i = stages - 1; i > 0; i--) {
     const lethe_stage s = stage_of(r, cell, i);
-    if (s.source < LETHE_SOURCE_SLOT) continue;
+    if (s.groups > 0 && s.source < LETHE_SOURCE_SLOT) continue;
+    if (d_numbers) {
+      const lethe_stage *before = &r->program->stage[i - 1];
+      close_numbers(r, d_numbers, before->number_first, before->number_count, end - b0);
+      run_numbers(r, &before->d_numbers, r->first_row[t] + b0, b0, end - b0);
+    }
     for (int64_t q = own.panel0; q < own.panel1; q++) {
-      int64_t j = panel_start(blocks, 4, q), units = panel_start(blocks, 4, q + 1) - j, most = tile_rows(units), m;
+      int64_t j = panel_start(blocks, 4, q), units = panel_start(blocks, 4, q + 1) - j, m;
+      int64_t most = s.groups > 0 ? tile_rows(units) : LETHE_CODE_ROWS;
       for (int64_t b = b0; b < end; b += m) {
         m = tile_height(end - b, most);
         int64_t row = r->first_row[t] + b;
-        backward_product(r, cell, &s, row, m, j, units, 0, blocks, b - b0, (tile_sums){0},
+        backward_product(r, cell, &s, row, m, j, units, 0, (gate_width(r, cell, &s) + 15) / 16, b - b0, (tile_sums){0},
                          (tile_sums){through[0], 64, 16});
         for (int64_t u = 0; u < units; u++) {
           if (cell == LETHE_CELL_PROGRAM) {

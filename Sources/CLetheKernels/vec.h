@@ -21,3 +21,9 @@ LETHE_AI vf v_clamp(vf x, float lo, float hi) {
   x = v_select((vi)(x < v_set(lo)), v_set(lo), x);
   return v_select((vi)(x > v_set(hi)), v_set(hi), x);
 }
+// The lanes joined in a fixed tree.
+LETHE_AI float v_total(vf v) {
+  for (int step = 8; step > 0; step /= 2)
+    for (int i = 0; i < step; i++) v[i] += v[i + step];
+  return v[0];
+}

@@ -70,6 +70,16 @@ struct TideCell: RecurrentCell {
     #expect(throws: LetheError.self) { try ModelFile(bytes: bytes, name: "tide") }
   }
 
+  /// Means over units, with and without names on the way.
+  @Test(arguments: [false, true]) func meansFit(_ isNamed: Bool) {
+    let entry = CellCatalog.Entry(name: "centered", summary: "means") {
+      CenteredCell(hiddenSize: $0, isNamed: isNamed)
+    }
+    let results = CellLaws.check(entry, steps: 1000)
+    #expect(results.count == CellLaws.laws.count)
+    for result in results { #expect(result.ok, "\(result.law): \(result.maxDifference)") }
+  }
+
   /// Seven gates that see the same are multiplied as three and four; eight rows make the tallest tiles.
   @Test func manyGatesFit() {
     let entry = CellCatalog.Entry(name: "many", summary: "seven gates") { ManyGatesCell(hiddenSize: $0) }
@@ -80,6 +90,30 @@ struct TideCell: RecurrentCell {
     let x = numbers("x", [8, 4, 3])
     let together = layer(x)
     for row in 0..<8 { #expect(sameBits(layer(x.rows(row..<row + 1)), together.rows(row..<row + 1))) }
+  }
+}
+
+/// Means in all places: in what gates see, in states, of one another, three deep.
+private struct CenteredCell: RecurrentCell {
+  static let kind = "centered"
+  var hiddenSize: Int
+  var isNamed: Bool
+
+  var description: CellDescription {
+    CellDescription("centered") { cell in
+      let level = cell.state("level"), total = cell.state("total")
+      let sum = cell.gate("candidate")
+      let centered = sum - mean(sum)
+      let share = exp(centered) / mean(exp(centered))
+      let named = isNamed ? cell.named("share", share) : share
+      let seen = cell.gate("forget", sees: [.input, .signal(named * cell.hidden)])
+      let forget = isNamed ? cell.named("forget share", sigmoid(seen + cell.vector("shift"))) : sigmoid(seen)
+      let next = forget * level + (1 - forget) * tanh(centered + mean(named * sum))
+      cell.update(level, to: next)
+      let shown = next / sqrt(mean(next * next) + 0.1) * cell.vector("gain", .constant(1))
+      cell.update(total, to: mean(shown * shown) + 0.5 * total)
+      return shown * named + 0.1 * mean(level)
+    }
   }
 }
 

@@ -25,6 +25,7 @@ import Testing
     "clip_candidate": lstm(LSTMRecipe(clip: .candidate(0.5))),
     "clip_cell": lstm(LSTMRecipe(clip: .cell(0.5))),
     "time_lstm": TimeAwareLSTMCell(units),
+    "layer_norm": LayerNormLSTMCell(units),
     "slstm": SLSTMCell(units),
     "slstm_exponential": SLSTMCell(units, forgetGate: .exponential),
     "slstm_fresh": SLSTMCell(units),
@@ -93,14 +94,16 @@ import Testing
     for (ours, theirs) in zip(outputs, expected) {
       #expect(difference(ours, fixture[theirs]) < 1e-6, "\(theirs)")
     }
+    // Norms over seven units are steep: PyTorch itself is off by 6e-5 on this case in floats.
+    let allowed: Float = name == "layer_norm" ? 3e-5 : 2e-6
     let named = gradients.named(for: layer)
     for parameter in parameters {
       let gradient = try #require(named[parameter])
-      #expect(difference(gradient, fixture["g.\(parameter)"]) < 2e-6, "\(parameter)")
+      #expect(difference(gradient, fixture["g.\(parameter)"]) < allowed, "\(parameter)")
     }
     for (input, value) in watched {
       guard let theirs = fixture.optional("g\(input)") else { continue }  // only slstm_fresh's states
-      #expect(difference(try #require(gradients[value]), theirs) < 2e-6, "\(input)")
+      #expect(difference(try #require(gradients[value]), theirs) < allowed, "\(input)")
     }
   }
 }

@@ -15,6 +15,15 @@ import Testing
         bidirectional: shape.bidirectional))
   }
 
+  @Test(arguments: variants) func projected(_ variant: String) throws {
+    let shape = try Shape(variant)
+    try check(
+      "torch_lstm_projected_\(variant)",
+      Recurrent(
+        ProjectedLSTMCell(shape.units, outputSize: shape.units / 2 + 1), inputSize: shape.inputs,
+        layers: shape.layers, bidirectional: shape.bidirectional))
+  }
+
   @Test(arguments: variants) func gru(_ variant: String) throws {
     let shape = try Shape(variant)
     try check(

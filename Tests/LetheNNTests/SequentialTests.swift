@@ -245,7 +245,7 @@ import Testing
     }
     // And these by the laws, in RecurrentExtrasTests and in AttentionTests.
     let wrappers = [
-      "residual", "dense_connection", "time_distributed", "time_window", "layer_norm_lstm", "projected_lstm",
+      "residual", "dense_connection", "time_distributed", "time_window", "projected_lstm",
       "conv_lstm", "matrix_memory", "forgetting_attention",
       "attentive_lstm",
     ]

@@ -89,12 +89,16 @@ typedef enum lethe_place_kind {
   LETHE_PLACE_D_STATE,    // backward: the gradient that reaches state `index` from everything after the step
   LETHE_PLACE_D_SEEN,     // backward: the gradient that reaches what the next stage sees
   LETHE_PLACE_CARRY,      // backward: what reaches state `index` of the step before past all products
+  LETHE_PLACE_NUMBER,     // number `index` of the row, the same in 16 lanes; while it is added up, its sums lane by lane
+  LETHE_PLACE_D_NUMBER,   // backward: its gradient, likewise
+  LETHE_PLACE_D_VECTOR,   // backward: the gradient of parameter `index`, summed up for each row of the batch
+  LETHE_PLACE_UNITS,      // 1 for units, 0 for the columns past the last
 } lethe_place_kind;
 
 typedef struct lethe_place { uint8_t kind, index; } lethe_place;
 typedef struct lethe_instruction { uint8_t operation, to, a, b, c; } lethe_instruction;  // numbers of places
 
-enum { LETHE_CODE_ROWS = 8, LETHE_CODE_PLACES = 96, LETHE_CODE_TEMPORARIES = 32, LETHE_STATES = 8, LETHE_STAGES = 8 };
+enum { LETHE_CODE_ROWS = 16, LETHE_CODE_PLACES = 96, LETHE_CODE_TEMPORARIES = 32, LETHE_STATES = 8, LETHE_STAGES = 8 };
 
 typedef struct lethe_code {
   const lethe_instruction *_Null_unspecified instructions;
@@ -112,21 +116,29 @@ typedef struct lethe_group {
 // What a source is: a state of the step before, or slot - LETHE_SOURCE_SLOT, which an earlier stage has written.
 enum { LETHE_SOURCE_SLOT = 64 };
 
-// A stage of a step: products into gate slots, then arithmetic. Slots [fill_first, fill_first + fill_count) start from
+// A stage of a step: products into gate slots, then arithmetic; without groups, arithmetic alone. A stage of one gate may have
+// that gate narrower than the cell, `width` columns (0: as wide); it is 0 beyond, and one of the slots of `fill`. Slots [fill_first, fill_first + fill_count) start from
 // `fill` [block][fill_count][16]: biases of gates that do not see the input. All products of a stage see one source.
 typedef struct lethe_stage {
   int32_t source, groups;
+  int64_t width;
   lethe_group group[4];
   int32_t fill_first, fill_count;
   const float *_Nullable fill;
   lethe_code forward, backward;
+  // Numbers of a row [number_first, number_first + number_count): the first mean_count of them are means over the units of
+  // what the forward code adds to them, the others follow from those by `numbers`, which runs once a row. Their gradients
+  // are means of what later stages' backward code adds to them; d_numbers then runs, before this stage's backward code.
+  int32_t number_first, mean_count, number_count;
+  lethe_code numbers, d_numbers;
 } lethe_stage;
 
 // A described cell. Stages that see a state come before those that see a slot. Bit k of `seen` says that some stage sees
 // state k. The backward code of the last stage runs first; that of stage n when the gradient of what stage n + 1 sees,
 // a slot, is known.
 typedef struct lethe_program {
-  int32_t slots, stages;
+  int32_t slots, stages, numbers;
+  int64_t hidden;            // the width of h where it is narrower than the cell, else 0; stages then see no other state
   uint32_t seen;
   lethe_stage stage[LETHE_STAGES];
   const float *_Null_unspecified constants;  // [constant][16]
@@ -140,6 +152,7 @@ typedef struct lethe_program {
 //                                forward out: gate values (saved_) ; backward out: gate gradients, in place
 //  h_in,h_out [block][..][16]    state each step reads and writes. Unless `copies`, h_out is h_in shifted by one
 //                                step (h_in row R + B), and the caller puts the initial state in its first B rows
+//             (of a projected h the blocks past its width are zero; dh_out has none of them)
 //  h_prev     the state that GRU blends with: h_in without the recurrent mask (equal to h_in without mask)
 //  c_in,c_out like h_in, h_out, for the other states of a cell: one for LSTM, `states` - 1 one behind the other
 //  copies     h_in (h_prev, c_in) are separate from h_out: lengths, resets or a mask; initial states in h0, c0
@@ -160,6 +173,7 @@ typedef struct lethe_recurrent {
   const float *_Nullable b_hidden;     // GRU after: [block][16], the bias inside the reset
   float *_Null_unspecified gates;
   ptrdiff_t gates_block;     // floats between two blocks of gates; steps start at gates' row 0
+  float *_Nullable numbers;  // [R][numbers of the program][16], written forward, read backward
   float *_Null_unspecified h_in, *_Null_unspecified h_prev, *_Null_unspecified h_out, *_Nullable c_in, *_Nullable c_out;
   ptrdiff_t state_block;     // floats between two blocks of each of these
   ptrdiff_t state_plane;     // floats between two states in c_in and c_out
@@ -175,6 +189,8 @@ typedef struct lethe_recurrent {
   const float *_Nullable dh_final;       // [block][B][16] gradient of the final state
   float *_Nullable dcarry;               // [block][B][16] in: gradient of the final cell (GRU, RNN: zeros); out: of the initial.
                                          // PROGRAM: [state][block][B][16], zeros for h
+  float *_Nullable d_vectors;            // [vector][block][B][16], added to
+  float *_Nullable d_numbers;            // [B][numbers of the program][16], scratch
   float *_Nullable dh0;                  // [block][B][16] out: gradient of the initial state
 } lethe_recurrent;
 

@@ -122,7 +122,7 @@ extension Layer {
         $0.path == layer.path && $0.layer == layer.layer && $0.isReversed == layer.isReversed
           && $0.name == GateGradient.layerOutput
       }
-      guard let own, let trace = layer.memory() else { return nil }
+      guard let own, own.values.shape[2] == layer.units, let trace = layer.memory() else { return nil }
       let units = layer.units, scalars = own.values.scalars
       let gradient = trace.times.map { t in scalars[t * units..<(t + 1) * units].map(Double.init) }
       return PredictionLedger(layer, row: 0, value: Double(value), outputGradient: gradient)

@@ -7,6 +7,7 @@ struct LawSubject: Sendable {
 
   let name: String
   let inputs: Int
+  /// The width of an output.
   let units: Int
   /// Columns of the input that are not for gates: kept within 0...1, as times and scores are.
   var scalars = 0
@@ -56,7 +57,7 @@ struct LawSubject: Sendable {
   }
 
   private static func make<Cell: RecurrentCell>(_ entry: CellCatalog.Entry, _ cell: Cell) -> LawSubject {
-    let scalars = cell.description.scalars, units = cell.hiddenSize
+    let scalars = cell.description.scalars, units = cell.hiddenSize, outputs = cell.outputSize
     let takesItsInput = cell.description.complaint(inputs: units + scalars + 1, units: units) != nil
     let inputs = (takesItsInput ? units : 3) + scalars
     var layer = Recurrent(cell, inputSize: inputs)
@@ -70,7 +71,7 @@ struct LawSubject: Sendable {
     }
     let twoWays = both
     var subject = LawSubject(
-      name: entry.name, inputs: inputs, units: units, scalars: scalars,
+      name: entry.name, inputs: inputs, units: outputs, scalars: scalars,
       others: cell.description.states.count - 1, layer: layer, run: { built.run($0, from: $1) },
       gradients: { body in
         let (_, all) = built.gradients(isTraining: false) { layer, tape in
@@ -81,8 +82,9 @@ struct LawSubject: Sendable {
       })
     subject.reversed = { x in
       let sides = twoWays(x).tensor  // forward and backward side by side
-      return columns(sides, units..<2 * units)
+      return columns(sides, outputs..<2 * outputs)
     }
+    subject.stateSizes = layer.stateSizes
     subject.stream = { LawStream(built.stream()) }
     subject.twin = NaiveTwin(
       cell.description, units: units, parts: layer.parameters.map { $0.value.scalars.map(Double.init) })

@@ -73,6 +73,10 @@ public struct CellCatalog: Sendable {
     Entry(name: "augru", summary: "GRU with an attention score") { AUGRUCell($0) },
     Entry(name: "gru_d", summary: "GRU whose state decays over uneven steps") { DecayGRUCell($0) },
     Entry(name: "time_lstm", summary: "LSTM that forgets by time, not by steps") { TimeAwareLSTMCell($0) },
+    Entry(name: "layer_norm", summary: "LSTM with normalised sums and cell") { LayerNormLSTMCell($0) },
+    Entry(name: "projected", summary: "LSTM whose h is half as wide as its cell") {
+      ProjectedLSTMCell($0, outputSize: ($0 + 1) / 2)
+    },
     Entry(name: "slstm", summary: "exponential gates with a normaliser") { SLSTMCell($0) },
     Entry(name: "sru", summary: "simple recurrent unit") { SRUCell($0) },
     Entry(name: "qrnn", summary: "quasi-recurrent network") { QRNNCell($0) },
@@ -113,12 +117,6 @@ public struct CellCatalog: Sendable {
     },
     Entry(name: "fgn", summary: "Forgetting Gate Network, the demo's") {
       ForgettingGateNetwork($0, outputs: $1)
-    },
-    Entry(name: "layer_norm", summary: "LSTM with normalised sums and cell, on the tape") {
-      SteppedRecurrent(LayerNormLSTMCell($0), outputs: $1)
-    },
-    Entry(name: "projected", summary: "LSTM whose h is half as wide as its cell, on the tape") {
-      SteppedRecurrent(ProjectedLSTMCell($0, outputSize: ($0 + 1) / 2), outputs: $1)
     },
   ]
 

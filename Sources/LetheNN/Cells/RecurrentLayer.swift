@@ -21,7 +21,9 @@ extension RecurrentLayer {
 
 extension Recurrent: RecurrentLayer {
   public var stateSizes: [Int] {
-    Array(repeating: cell.hiddenSize, count: layers * directions * description.states.count)
+    let count = layers * directions
+    return Array(repeating: cell.outputSize, count: count)
+      + Array(repeating: cell.hiddenSize, count: count * (description.states.count - 1))
   }
 }
 

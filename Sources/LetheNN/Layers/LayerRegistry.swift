@@ -14,7 +14,7 @@ public enum LayerRegistry {
     Recurrent<QRNNCell>.self, Recurrent<MinGRUCell>.self, Recurrent<MinLSTMCell>.self,
     Recurrent<RGLRUCell>.self,
     Recurrent<HGRNCell>.self, Recurrent<SLSTMCell>.self,
-    SteppedRecurrent<LayerNormLSTMCell>.self, SteppedRecurrent<ProjectedLSTMCell>.self,
+    Recurrent<LayerNormLSTMCell>.self, Recurrent<ProjectedLSTMCell>.self,
     SteppedRecurrent<ConvLSTMCell>.self,
     Recurrent<ForgettingGateCell>.self,
 

@@ -18,7 +18,8 @@ public enum GateActivation: Sendable, Codable, Equatable {
 public struct CellDescription: Sendable {
   /// Its name in messages.
   public let name: String
-  /// The gates in the order of the rows of `weight_ih` and `weight_hh`.
+  /// The gates: those that sum up something in the order of the rows of `weight_ih` and `weight_hh`, then those made by
+  /// arithmetic.
   public let gates: [String]
   /// What is kept between steps: "hidden" first.
   public let states: [String]
@@ -55,6 +56,12 @@ public struct CellDescription: Sendable {
     var source: Source
     var groups: [Group]
     var fill: [Int] = []
+    /// The width of its one gate, where that is a narrower h.
+    var width: Int?
+    /// The numbers of a row that it adds up: `means` of them, then what follows from those.
+    var firstNumber = 0
+    var means = 0
+    var numbers = 0
   }
   /// Which blocks of the two bias vectors a slot adds up.
   struct SlotBias: Equatable {
@@ -78,9 +85,15 @@ public struct CellDescription: Sendable {
   let biasRows: Int
   /// Whether there are two biases, as in PyTorch's files.
   let hasHiddenBias: Bool
-  /// Parameters with one number a unit, and where their gradients lie.
+  /// The width of h where it is narrower than the cell.
+  var projected: Int? { stages.lazy.compactMap(\.width).first }
+  /// The width of a state.
+  package func width(ofState number: Int, units: Int) -> Int { number == 0 ? projected ?? units : units }
+  /// The means that a row has, and what is made of means alone.
+  var numbers: Int { stages.reduce(0) { $0 + $1.numbers } }
+  /// Parameters with one number a unit, and the slots where their gradients lie; `nil`: summed up beside the slots.
   var vectors: [CellBuilder.Vector] = []
-  var vectorSlots: [Int] = []
+  var vectorSlots: [Int?] = []
   /// Slots that hold random numbers in training.
   struct Noise: Equatable {
     var slot: Int
@@ -93,7 +106,7 @@ public struct CellDescription: Sendable {
   /// Of a described cell; see `equations`.
   var described: Equations?
 
-  /// Describes a cell; see `CellBuilder`. Costs some ten microseconds: a layer does it once.
+  /// Describes a cell; see `CellBuilder`. Costs some ten microseconds, more for a cell of many stages: a layer does it once.
   public init(_ name: String, _ body: (CellBuilder) -> Signal) {
     let builder = CellBuilder(name)
     self = CellCompiler.compile(builder, output: body(builder))
@@ -104,7 +117,7 @@ public struct CellDescription: Sendable {
     projections: [Group], stages: [Stage], slotBiases: [SlotBias], inputRows: Int,
     fixedInputs: [FixedSlot] = [], scalars: Int = 0,
     hiddenRows: Int, biasRows: Int,
-    hasHiddenBias: Bool, vectors: [CellBuilder.Vector] = [], vectorSlots: [Int] = [],
+    hasHiddenBias: Bool, vectors: [CellBuilder.Vector] = [], vectorSlots: [Int?] = [],
     noises: [Noise] = [], biasInitializers: [Initializer] = [], program: CellProgram? = nil,
     described: Equations? = nil
   ) {

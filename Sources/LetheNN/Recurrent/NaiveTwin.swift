@@ -37,7 +37,7 @@ package struct NaiveTwin {
       let t = isReversed ? x.count - 1 - step : step
       let boundary = isReversed ? t + 1 : t
       if let resets, boundary < x.count, resets[boundary] {
-        state = State(state.parts.map { _ in Vector(repeating: 0, count: units) })
+        state = State(state.parts.map { Vector(repeating: 0, count: $0.count) })
       }
       state = next(x[t], state, mask)
       outputs[t] = state.h
@@ -56,21 +56,26 @@ package struct NaiveTwin {
           terms[number] = term(number)
         }
       }
-      let byUnit = (0..<units).map { unit in
-        cell.graph.values(ids) { leaf in
-          switch leaf {
-          case .term(let number): terms[number]?[unit] ?? .nan
-          case .state(let number): state.parts[number][unit]
-          case .noise(let number): Double(description.noises[number].rate)
-          case .vector(let number): parts[description.vectorPart(number)][unit]
-          default: .nan
-          }
+      return cell.graph.columns(ids, count: units, units: units) { leaf in
+        switch leaf {
+        case .term(let number): terms[number] ?? []
+        case .state(let number): state.parts[number]
+        case .noise(let number):
+          Vector(repeating: Double(description.noises[number].rate), count: units)
+        case .vector(let number): vector(number)
+        default: Vector(repeating: .nan, count: units)
         }
       }
-      return ids.indices.map { index in byUnit.map { $0[index] } }
+    }
+    func vector(_ number: Int) -> Vector {
+      let (part, block) = description.vectorPlace(number)
+      return Vector(parts[part][block * units..<(block + 1) * units])
     }
     func term(_ number: Int) -> Vector {
       let own = cell.terms[number]
+      if let width = own.width, let part = description.projectionPart {
+        return product(part, 0, values(own.sources)[0], rows: width)
+      }
       var sum = Vector(repeating: 0, count: units)
       for (part, block) in [
         (description.inputBiasPart, own.bias.input), (description.hiddenBiasPart, own.bias.hidden),
@@ -86,10 +91,11 @@ package struct NaiveTwin {
       }
       for (index, source) in own.sources.enumerated() {
         var seen = values([source])[0]
-        // Recurrent dropout is for h, and for what is made of gates and states.
-        if case .leaf(.state(let state)) = cell.graph.nodes[source], state > 0 {
-        } else {
-          seen = zip(seen, ones).map { $0 * $1 }
+        // Recurrent dropout is for h and, where h is as wide, for what is made of gates and states.
+        switch cell.graph.nodes[source] {
+        case .leaf(.state(let state)) where state > 0: break
+        case .leaf(.state): seen = zip(seen, ones).map { $0 * $1 }
+        default: if description.projected == nil { seen = zip(seen, ones).map { $0 * $1 } }
         }
         let row = cell.hiddenRow(number) + index
         sum = zip(sum, product(description.hiddenPart ?? 0, row, seen)).map { $0 + $1 }
@@ -100,8 +106,8 @@ package struct NaiveTwin {
   }
 
   /// One block of rows of a weight, times x.
-  private func product(_ weight: Int, _ number: Int, _ x: Vector) -> Vector {
-    (0..<units).map { unit in
+  private func product(_ weight: Int, _ number: Int, _ x: Vector, rows: Int? = nil) -> Vector {
+    (0..<(rows ?? units)).map { unit in
       let row = number * units + unit
       return (0..<x.count).reduce(0) { $0 + parts[weight][row * x.count + $1] * x[$1] }
     }

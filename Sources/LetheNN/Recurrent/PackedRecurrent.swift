@@ -39,12 +39,12 @@ final class PackedRecurrent: @unchecked Sendable {
           byBlock: group.rows.count > 1)
       }
     }
-    let hidden = description.hiddenPart.map { parts[$0].pointer }
     stages = description.stages.map { stage in
-      stage.groups.compactMap { group in
-        hidden.map {
+      let (part, units, k) = description.weight(of: stage, units: units)
+      return stage.groups.compactMap { group in
+        part.map {
           Self.panels(
-            $0, description.matrix(group, units: units, k: units),
+            parts[$0].pointer, description.matrix(group, units: units, k: k),
             byBlock: stage.groups.count > 1 || group.rows.count > 1)
         }
       }
@@ -74,8 +74,9 @@ final class PackedRecurrent: @unchecked Sendable {
     vectors = description.vectors.isEmpty ? nil : Storage(count: description.vectors.count * blocks * 16)
     vectors?.pointer.update(repeating: 0, count: vectors?.count ?? 0)
     for number in description.vectors.indices {
+      let (part, block) = description.vectorPlace(number)
       vectors?.pointer.advanced(by: number * blocks * 16).update(
-        from: parts[description.vectorPart(number)].pointer, count: units)
+        from: parts[part].pointer + block * units, count: units)
     }
 
     program = description.program.map { code in

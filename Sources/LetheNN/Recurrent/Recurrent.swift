@@ -15,7 +15,7 @@ private final class Described: Sendable {
 ///     c_t = f_t ⊙ c_{t−1} + i_t ⊙ u_t        h_t = readout(c_t, o_t)
 ///
 /// *Shapes*: x [batch, time, features] → [batch, time, directions · hidden], or [batch, directions · hidden] with
-/// `outputs: .last`; directions may also be merged. Parameters of layer k are PyTorch's: `weight_ih_l{k}` [gates · hidden, width below],
+/// `outputs: .last`, where hidden is the cell's `outputSize`; directions may also be merged. Parameters of layer k are PyTorch's: `weight_ih_l{k}` [gates · hidden, width below],
 /// `weight_hh_l{k}` [gates · hidden, hidden], `bias_ih_l{k}`, `bias_hh_l{k}` [gates · hidden], each also with
 /// `_reverse`. A described cell has the rows its gates ask for, one bias, and its vectors by name.
 /// *State*: nothing is kept between calls; `run` takes and gives it. No initial state is the same as zeros.
@@ -120,7 +120,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
 
   var directions: Int { isBidirectional ? 2 : 1 }
   /// The width of a layer's output.
-  private var sideBySide: Int { merge == .concat ? directions * cell.hiddenSize : cell.hiddenSize }
+  private var sideBySide: Int { merge == .concat ? directions * cell.outputSize : cell.outputSize }
 
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
     let units = cell.hiddenSize
@@ -170,7 +170,9 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
           Weights(
             parts: parts.map { Parameter(shape: $0.shape, $0.initializer) },
             initial: learnsInitialState
-              ? description.states.map { _ in Parameter(shape: [units], .zeros) } : []))
+              ? description.states.indices.map {
+                Parameter(shape: [description.width(ofState: $0, units: units)], .zeros)
+              } : []))
       }
     }
     var width = sideBySide
@@ -234,8 +236,10 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
       let cells = others * count
       require(
         state.hidden.count == count && state.cell.count == cells
-          && (state.hidden + state.cell).allSatisfy { $0.shape == [x.shape[0], units] },
-        "\(name): expected a state of \(count) hidden and \(cells) cell parts of shape \([x.shape[0], units]), got "
+          && state.hidden.allSatisfy { $0.shape == [x.shape[0], cell.outputSize] }
+          && state.cell.allSatisfy { $0.shape == [x.shape[0], units] },
+        "\(name): expected a state of \(count) hidden parts of shape \([x.shape[0], cell.outputSize]) and \(cells) cell parts "
+          + "of shape \([x.shape[0], units]), got "
           + "\(state.hidden.map(\.shape)) and \(state.cell.map(\.shape))")
     }
     let (batch, time, timing) = (x.shape[0], x.shape[1], x.timing)
@@ -308,6 +312,6 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
 
   private func recurrentMask(_ x: Variable, batch: Int) -> Tensor? {
     guard x.isTraining, dropout.recurrent > 0, let tape = x.tape else { return nil }
-    return tape.nextKey().dropoutMask(shape: [batch, cell.hiddenSize], keep: 1 - dropout.recurrent)
+    return tape.nextKey().dropoutMask(shape: [batch, cell.outputSize], keep: 1 - dropout.recurrent)
   }
 }

@@ -6,6 +6,8 @@ public protocol RecurrentCell: Sendable, Codable {
   static var kind: String { get }
   /// The width of its state.
   var hiddenSize: Int { get }
+  /// The width of h, the output: `hiddenSize`, unless the cell projects it to less.
+  var outputSize: Int { get }
   /// What the engine must know of it.
   var description: CellDescription { get }
   /// How the input bias starts, gate by gate in the order of `description.gates`; the recurrent bias starts at 0.
@@ -17,6 +19,7 @@ public protocol RecurrentCell: Sendable, Codable {
 
 extension RecurrentCell {
   public func check() throws(LetheError) {}
+  public var outputSize: Int { hiddenSize }
   public var biasInitializers: [Initializer] { description.biasInitializers }
 }
 
@@ -43,7 +46,7 @@ public enum DirectionMerge: String, Sendable, Codable {
 /// The state of a recurrent layer between two calls: a value, to keep, copy, save or start again from.
 ///
 /// One entry for each layer and direction, in PyTorch's order: layer 0 forward, layer 0 backward, layer 1 forward, …
-/// *Shapes*: each [batch, hidden]. A missing state means zeros.
+/// *Shapes*: each [batch, hidden], h of a projected cell [batch, output]. A missing state means zeros.
 public struct RecurrentState {
   /// h.
   public var hidden: [Variable]

@@ -22,17 +22,21 @@ extension RecurrentPass {
     let dOutputs = rowsOfChunk(outputs != nil, blocks), dGate = rowsOfChunk(outputGate != nil, blocks)
     let dxRows = rowsOfChunk(wantsInput, inputBlocks)
     let dx = wantsInput ? layout.scattered(columns: inputs) : nil
+    let dNumbers = description.numbers > 0 ? Storage(count: batch * description.numbers * 16) : nil
     let dFinal = packed([states[0]]), dInitial = Storage(count: blocks * batch * 16)
     // The carry of h is a described cell's own; a built-in one has room for one carry only.
     let isDescribed = description.program != nil
     let carry = packed(isDescribed ? [nil] + states[1...] : [states.count > 1 ? states[1] : nil])
-    let hidden = description.hiddenPart.map { weights.parts[$0].tensor }
     let stagePanels = description.stages.map { stage in
-      stage.groups.compactMap { group in
-        hidden.map { packTransposed($0, description.matrix(group, units: units, k: units)) }
+      let (part, units, k) = description.weight(of: stage, units: units)
+      return stage.groups.compactMap { group in
+        part.map { packTransposed(weights.parts[$0].tensor, description.matrix(group, units: units, k: k)) }
       }
     }
     let inputPanels = wantsInput ? transposedInput(weights) : []
+    let dVectors =
+      description.vectors.isEmpty ? nil : Storage(count: description.vectors.count * blocks * batch * 16)
+    dVectors?.pointer.update(repeating: 0, count: dVectors?.count ?? 0)
     var sums = WeightSums(self)
     let shares = shares
 
@@ -44,6 +48,8 @@ extension RecurrentPass {
       arguments.dh_out_block = chunkBlock
       arguments.dh_final = UnsafePointer(dFinal.pointer)
       arguments.dcarry = carry.pointer
+      arguments.d_numbers = dNumbers?.pointer
+      arguments.d_vectors = dVectors?.pointer
       arguments.dh0 = dInitial.pointer
       let whole = arguments
       for steps in chunks.isEmpty ? [0..<0] : chunks.reversed() {
@@ -51,12 +57,13 @@ extension RecurrentPass {
         Parallel.run(shares.count) { index in
           let share = shares[index], runs = layout.runs(steps, share)
           var own = whole
-          for (gradient, target, argument) in [
-            (outputs, dOutputs, \lethe_recurrent.dh_out), (outputGate, dGate, \lethe_recurrent.d_output_gate),
+          for (gradient, target, width, argument) in [
+            (outputs, dOutputs, hidden, \lethe_recurrent.dh_out),
+            (outputGate, dGate, units, \lethe_recurrent.d_output_gate),
           ] {
             guard let gradient, let target else { continue }
             layout.gather(
-              gradient, columns: units, runs, into: target.pointer - first * 16, block: chunkBlock)
+              gradient, columns: width, runs, into: target.pointer - first * 16, block: chunkBlock)
             own[keyPath: argument] = UnsafePointer(target.pointer - first * 16)
           }
           layout.gather(work.input, columns: inputs, runs, into: x.pointer - first * 16, block: chunkBlock)
@@ -94,15 +101,15 @@ extension RecurrentPass {
         sums.add(rows, x: x, chunkBlock: chunkBlock, work, in: self)
       }
     }
-    withExtendedLifetime((dOutputs, dGate, dxRows, dFinal, stagePanels, inputPanels, x)) {}
+    withExtendedLifetime((dOutputs, dGate, dxRows, dFinal, dNumbers, stagePanels, inputPanels, x)) {}
     let plane = blocks * batch * 16
     let others = description.states.indices.dropFirst().map { number in
       layout.unpackState(
         carry.pointer + (isDescribed ? number : number - 1) * plane, units: units, block: batch * 16)
     }
     return InputGradients(
-      parts: [dx] + sums.gradients(in: self),
-      initial: [layout.unpackState(dInitial.pointer, units: units, block: batch * 16)] + others)
+      parts: [dx] + sums.gradients(in: self, vectors: dVectors),
+      initial: [layout.unpackState(dInitial.pointer, units: hidden, block: batch * 16)] + others)
   }
 
   private func transposedInput(_ weights: Weights) -> [Storage] {
@@ -140,7 +147,7 @@ extension RecurrentPass {
   }
 
   private func packTransposed(_ weight: Tensor, _ matrix: lethe_gates) -> Storage {
-    let columns = (Int(matrix.k) + 15) / 16, rows = blocks * Int(matrix.slots) * 16
+    let columns = (Int(matrix.k) + 15) / 16, rows = (Int(matrix.units) + 15) / 16 * Int(matrix.slots) * 16
     let storage = Storage(count: columns * 16 * rows)
     Parallel.split((columns + 3) / 4, grain: packingGrain(64 * rows)) { part in
       var gates = matrix

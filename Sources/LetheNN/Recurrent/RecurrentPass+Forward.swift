@@ -8,6 +8,7 @@ extension RecurrentPass {
   ) -> Work {
     let work = prepared(x, initial)
     if keeps { work.gates = Storage(count: blocks * gatesBlock) }
+    if description.numbers > 0 { work.numbers = Storage(count: rows * description.numbers * 16) }
     let packed = packed(weights)
     if description.program != nil && keeps { work.packed = packed }
     // Gates of 512 KB go through L2.
@@ -53,7 +54,7 @@ extension RecurrentPass {
               &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
               Int64(share.upperBound))
           }
-          if let outputs { layout.scatter(hidden, block: block, runs, into: outputs, columns: units) }
+          if let outputs { layout.scatter(hidden, block: block, runs, into: outputs, columns: self.hidden) }
         }
         withExtendedLifetime((input, gates)) {}
       }
@@ -113,7 +114,10 @@ extension RecurrentPass {
         work.hiddenKept = Storage(count: blocks * rows * 16)
       }
     } else {
-      layout.packState(hidden, units: units, into: work.hidden.pointer, block: stateBlock)
+      layout.packState(nil, units: units, into: work.hidden.pointer, block: stateBlock)
+      if let hidden {
+        layout.packState(hidden, units: self.hidden, into: work.hidden.pointer, block: stateBlock)
+      }
       for (number, state) in rest.enumerated() {
         guard let cell = work.cell else { break }
         layout.packState(

@@ -34,6 +34,8 @@ struct RecurrentPass {
     var values: [String: Tensor] = [:]
   }
 
+  /// The width of h.
+  var hidden: Int { description.width(ofState: 0, units: units) }
   var blocks: Int { (units + 15) / 16 }
   var slots: Int { description.slots }
   var rows: Int { layout.rows }
@@ -58,6 +60,7 @@ struct RecurrentPass {
     var initialHidden: Storage?
     var initialCell: Storage?
     var mask: Storage?
+    var numbers: Storage?  // what a row has one of: means
     var packed: PackedRecurrent?  // of a described cell
     init(input: Tensor, hidden: Storage) {
       self.input = input
@@ -74,14 +77,15 @@ struct RecurrentPass {
     let recorded = (parts + initial).contains(where: \.isRecorded)
     let gates = names.map { names in description.recordedGates.filter { names($0.name) } } ?? []
     let keeps = recorded || wantsOutputGate || !gates.isEmpty
-    let steps = wantsOutputs ? layout.scattered(columns: units) : nil
+    let steps = wantsOutputs ? layout.scattered(columns: hidden) : nil
     let work = forward(x.tensor, weights: weights, initial.map(\.tensor), keeps: keeps, outputs: steps)
 
     let states = description.states.count
     var outputs = (0..<states).map { number in
       let (block, pointer) = statePointer(work, number)
       return layout.finalState(
-        pointer, units: units, block: block, initial: initial.isEmpty ? nil : initial[number].tensor)
+        pointer, units: description.width(ofState: number, units: units), block: block,
+        initial: initial.isEmpty ? nil : initial[number].tensor)
     }
     if let steps { outputs.append(steps) }
     if wantsOutputGate { outputs += values(ofSlots: [3], work) }
@@ -206,6 +210,7 @@ struct RecurrentPass {
         a.h_out = work.hiddenOut?.pointer ?? work.hidden.pointer + batch * 16
         a.c_in = work.cell?.pointer
         a.c_out = work.cellOut?.pointer ?? work.cell.map { $0.pointer + batch * 16 }
+        a.numbers = work.numbers?.pointer
         a.state_block = stateBlock
         a.state_plane = blocks * stateBlock
         a.carry_plane = blocks * batch * 16
@@ -242,19 +247,22 @@ struct RecurrentPass {
   }
 
   private func values(ofState number: Int, _ work: Work) -> Tensor {
-    let result = layout.scattered(columns: units)
+    let width = description.width(ofState: number, units: units)
+    let result = layout.scattered(columns: width)
     let (block, pointer) = statePointer(work, number)
     layout.scatter(
-      pointer, block: block, layout.runs(0..<layout.steps, 0..<batch), into: result, columns: units)
+      pointer, block: block, layout.runs(0..<layout.steps, 0..<batch), into: result, columns: width)
     return result
   }
 
-  /// States [batch, units] (`nil`: zeros) as [state][block][batch][16].
+  /// States [batch, width] (`nil`: zeros) as [state][block][batch][16], zero past their width.
   func packed(_ states: [Tensor?]) -> Storage {
     let storage = Storage(count: states.count * blocks * batch * 16)
+    if hidden < units { storage.pointer.update(repeating: 0, count: storage.count) }
     for (number, state) in states.enumerated() {
       layout.packState(
-        state, units: units, into: storage.pointer + number * blocks * batch * 16, block: batch * 16)
+        state, units: state?.shape[1] ?? units, into: storage.pointer + number * blocks * batch * 16,
+        block: batch * 16)
     }
     return storage
   }

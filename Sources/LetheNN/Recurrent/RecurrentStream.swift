@@ -16,7 +16,7 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
   /// The width of an input.
   public var inputSize: Int { engines[0].inputs }
   /// The width of an output.
-  public var outputSize: Int { engines[engines.count - 1].units }
+  public var outputSize: Int { engines[engines.count - 1].hidden }
 
   fileprivate init(_ layer: Recurrent<Cell>) {
     require(
@@ -27,9 +27,10 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
       let units = layer.cell.hiddenSize
       return StreamEngine(
         PackedRecurrent(
-          layer.description, parts: weights.parts.map(\.value), inputs: index == 0 ? layer.features : units,
+          layer.description, parts: weights.parts.map(\.value),
+          inputs: index == 0 ? layer.features : layer.cell.outputSize,
           units: units), parts: weights.parts.map(\.value), cache: weights.cache,
-        initial: weights.initial.map { $0.value.reshaped([1, units]) })
+        initial: weights.initial.map { $0.value.reshaped([1, $0.value.count]) })
     }
   }
 
@@ -116,11 +117,15 @@ extension Recurrent {
 private final class StreamEngine: @unchecked Sendable {
   let inputs: Int
   let units: Int
+  /// The width of h.
+  let hidden: Int
   private let packed: PackedRecurrent
   private let parts: [Tensor]
   private let cache: PackedCache
   private let input: Storage
   private let gates: Storage
+  /// What a row has one of.
+  private let numbers: Storage
   /// Two of each kind of state, h first: a step reads one and writes the other. [even or odd][kind][block][16]
   private let states: [Storage]
   let kinds: Int
@@ -143,6 +148,7 @@ private final class StreamEngine: @unchecked Sendable {
     (self.parts, self.cache) = (parts, cache)
     self.initial = initial
     (inputs, units) = (packed.inputs, packed.units)
+    hidden = packed.description.width(ofState: 0, units: units)
     let blocks = packed.blocks, slots = packed.description.slots
     func zeros(_ count: Int) -> Storage {
       let storage = Storage(count: count)
@@ -151,6 +157,7 @@ private final class StreamEngine: @unchecked Sendable {
     }
     input = zeros((inputs + 15) / 16 * 16)
     gates = zeros(blocks * slots * 16)
+    numbers = zeros(packed.description.numbers * 16)
     kinds = packed.description.states.count
     let kinds = kinds
     states = (0..<2).map { _ in zeros(kinds * blocks * 16) }
@@ -180,6 +187,7 @@ private final class StreamEngine: @unchecked Sendable {
       a.first_row = UnsafePointer(firstRow)
       a.gates = gates.pointer
       a.gates_block = slots * 16
+      a.numbers = numbers.pointer
       a.state_block = 16
       a.h_in = states[odd].pointer
       a.h_prev = states[odd].pointer
@@ -217,7 +225,7 @@ private final class StreamEngine: @unchecked Sendable {
     }
     kernels.forward(own, 0, 1, 0, 1)
     turn.pointee = 1 - turn.pointee
-    return UnsafeBufferPointer(start: own.pointee.h_out, count: units)
+    return UnsafeBufferPointer(start: own.pointee.h_out, count: hidden)
   }
 
   func fork() -> StreamEngine {
@@ -236,10 +244,13 @@ private final class StreamEngine: @unchecked Sendable {
     turn[1] = 0
     newest.pointer.update(repeating: 0, count: newest.count)
     for (kind, value) in values.enumerated() {
-      require(value.shape == [1, units], "stream: expected state parts of shape \([1, units])")
-      (newest.pointer + kind * plane).update(from: value.pointer, count: units)
+      let width = width(kind)
+      require(value.shape == [1, width], "stream: expected a state part of shape \([1, width])")
+      (newest.pointer + kind * plane).update(from: value.pointer, count: width)
     }
   }
+
+  private func width(_ kind: Int) -> Int { kind == 0 ? hidden : units }
 
   var state: [Tensor] { states(turn.pointee) }
 
@@ -247,8 +258,8 @@ private final class StreamEngine: @unchecked Sendable {
   private func states(_ which: Int) -> [Tensor] {
     let from = states[which], plane = from.count / kinds
     return (0..<kinds).map { kind in
-      Tensor(shape: [1, units]) { to in
-        to.baseAddress?.update(from: from.pointer + kind * plane, count: units)
+      Tensor(shape: [1, width(kind)]) { to in
+        to.baseAddress?.update(from: from.pointer + kind * plane, count: width(kind))
       }
     }
   }
@@ -279,7 +290,7 @@ private final class StreamEngine: @unchecked Sendable {
       }
     }
     for (name, value) in zip(description.states, state) {
-      recording.values[name] = value.reshaped([1, 1, units])
+      recording.values[name] = value.reshaped([1, 1, value.count])
     }
     return recording
   }

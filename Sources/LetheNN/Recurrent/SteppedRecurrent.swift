@@ -175,3 +175,11 @@ extension Variable {
     }
   }
 }
+
+extension Variable {
+  /// A value of this one's computation: a constant becomes part of its tape, so that parameters can be put on it.
+  func alongside(_ value: Variable) -> Variable {
+    guard let tape, value.tape == nil else { return value }
+    return tape.constant(value.tensor)
+  }
+}

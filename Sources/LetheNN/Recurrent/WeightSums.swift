@@ -15,7 +15,10 @@ struct WeightSums {
     projections = description.projections.map {
       Storage(count: block * description.seen(pass.inputs) * $0.rows.count)
     }
-    stages = description.stages.map { $0.groups.map { Storage(count: block * pass.units * $0.rows.count) } }
+    stages = description.stages.map { stage in
+      let (_, units, k) = description.weight(of: stage, units: pass.units)
+      return stage.groups.map { Storage(count: (units + 15) / 16 * 16 * k * $0.rows.count) }
+    }
     slots = Storage(count: block * pass.slots)
     slots.pointer.update(repeating: 0, count: slots.count)
   }
@@ -32,7 +35,7 @@ struct WeightSums {
     let dG = gates.pointer + at * slots * 16
     func product(
       _ left: UnsafePointer<Float>, _ block: Int, row: Int = 16, _ group: CellDescription.Group, k: Int,
-      _ sum: Storage
+      blocks: Int? = nil, _ sum: Storage
     ) -> lethe_product {
       let count = group.rows.count
       var product = lethe_product()
@@ -45,7 +48,7 @@ struct WeightSums {
       product.left.row_width = 16
       product.left.row_block = block
       product.right.w = UnsafePointer(dG + group.first * 16)
-      product.right.columns = Int64(pass.blocks * count * 16)
+      product.right.columns = Int64((blocks ?? pass.blocks) * count * 16)
       product.right.panel = Int64(count)
       product.right.w_panel = gatesBlock
       product.right.w_k = slots * 16
@@ -58,6 +61,7 @@ struct WeightSums {
     }
     var products: [(product: lethe_product, k: Int)] = []
     for (stage, sums) in zip(description.stages, stages) {
+      let (_, gate, k) = description.weight(of: stage, units: units), blocks = (gate + 15) / 16
       for (group, sum) in zip(stage.groups, sums) {
         switch stage.source {
         case .nothing: break
@@ -65,10 +69,10 @@ struct WeightSums {
           let own = number == 0 ? work.hidden : work.cell ?? work.hidden
           let plane = max(number - 1, 0) * pass.blocks * pass.stateBlock
           products.append(
-            (product(own.pointer + plane + at * 16, pass.stateBlock, group, k: units, sum), units))
+            (product(own.pointer + plane + at * 16, pass.stateBlock, group, k: k, blocks: blocks, sum), k))
         case .slot(let slot):
           products.append(
-            (product(dG + slot * 16, gatesBlock, row: slots * 16, group, k: units, sum), units))
+            (product(dG + slot * 16, gatesBlock, row: slots * 16, group, k: k, blocks: blocks, sum), k))
         }
       }
     }
@@ -80,7 +84,8 @@ struct WeightSums {
     Parallel.split(pass.blocks, grain: max(1, (1 << 18) / max(work, 1)), perThread: 2) { part in
       for (product, k) in products {
         var p = product
-        kernels.product(&p, 0, Int64(k), Int64(part.lowerBound), Int64(part.upperBound))
+        let end = min(Int64(part.upperBound), p.panelCount)
+        if part.lowerBound < end { kernels.product(&p, 0, Int64(k), Int64(part.lowerBound), end) }
       }
       for j in part {
         kernels.column_sums(
@@ -91,14 +96,16 @@ struct WeightSums {
   }
 
   /// The sums as parameters lie, in the order of `CellDescription.parts`.
-  func gradients(in pass: RecurrentPass) -> [Tensor] {
+  ///
+  /// - Parameter vectors: the gradients of vectors, row by row of the batch: [vector][block][batch][16].
+  func gradients(in pass: RecurrentPass, vectors rows: Storage?) -> [Tensor] {
     let (description, units, slots) = (pass.description, pass.units, pass.slots)
-    func unpack(_ sums: [(CellDescription.Group, Storage)], rows: Int, k: Int) -> Tensor {
+    func unpack(_ sums: [(CellDescription.Group, Storage)], rows: Int, units: Int, k: Int) -> Tensor {
       let target = Tensor.uninitialized([rows * units, k])
       for (group, sum) in sums {
         if !isStarted { sum.pointer.update(repeating: 0, count: sum.count) }
         let matrix = description.matrix(group, units: units, k: k)
-        Parallel.split(pass.blocks, grain: packingGrain(k * group.rows.count * 16)) { part in
+        Parallel.split((units + 15) / 16, grain: packingGrain(k * group.rows.count * 16)) { part in
           var gates = matrix
           kernels.unpack_gates(
             target.pointer, sum.pointer, &gates, Int64(part.lowerBound), Int64(part.upperBound))
@@ -116,20 +123,49 @@ struct WeightSums {
         }
       }
     }
+    // one vector, the rows of the batch added up in order
+    func sum(ofRows number: Int) -> Tensor {
+      let sums = Storage(count: pass.blocks * 16), own = pass.blocks * pass.batch * 16
+      sums.pointer.update(repeating: 0, count: sums.count)
+      guard let rows else { return Tensor(zeros: [units]) }
+      for block in 0..<pass.blocks {
+        kernels.column_sums(
+          sums.pointer + block * 16, rows.pointer + number * own + block * pass.batch * 16, Int64(pass.batch),
+          16,
+          0, 16)
+      }
+      return Tensor(shape: [units]) { $0.baseAddress?.update(from: sums.pointer, count: units) }
+    }
     func slotOrder(_ block: KeyPath<CellDescription.SlotBias, Int?>) -> [Int] {
       (0..<description.biasRows).map { row in
         description.slotBiases.firstIndex { $0[keyPath: block] == row } ?? 0
       }
     }
-    let groups = zip(description.stages, stages).flatMap { Array(zip($0.groups, $1)) }
+    func groups(_ isWanted: (CellDescription.Stage) -> Bool) -> [(CellDescription.Group, Storage)] {
+      zip(description.stages, stages).filter { isWanted($0.0) }.flatMap { Array(zip($0.groups, $1)) }
+    }
     var parts: [Tensor] = []
     if description.inputRows > 0 {
       let sums = Array(zip(description.projections, projections))
-      parts.append(unpack(sums, rows: description.inputRows, k: description.seen(pass.inputs)))
+      parts.append(unpack(sums, rows: description.inputRows, units: units, k: description.seen(pass.inputs)))
     }
-    if description.hiddenRows > 0 { parts.append(unpack(groups, rows: description.hiddenRows, k: units)) }
+    if description.hiddenRows > 0 {
+      parts.append(
+        unpack(groups { $0.width == nil }, rows: description.hiddenRows, units: units, k: pass.hidden))
+    }
     if description.biasRows > 0 { parts.append(sums(of: slotOrder(\.input))) }
     if description.hasHiddenBias { parts.append(sums(of: slotOrder(\.hidden))) }
-    return parts + description.vectorSlots.map { sums(of: [$0]) }
+    if let width = description.projected {
+      parts.append(unpack(groups { $0.width != nil }, rows: 1, units: width, k: units))
+    }
+    let vectors = description.vectors
+    for vector in vectors where vector.block == 0 {
+      let blocks = vectors.indices.filter { vectors[$0].name == vector.name }
+      let own = blocks.map { number in
+        description.vectorSlots[number].map { sums(of: [$0]) } ?? sum(ofRows: number)
+      }
+      parts.append(Tensor(own.flatMap(\.scalars), shape: [blocks.count * units]))
+    }
+    return parts
   }
 }

@@ -21,7 +21,7 @@ extension CellBox {
         }
       }
     case .select(_, let a, let b): return zip(magnitude(a), magnitude(b)).map { max($0, $1) }
-    case .leaf, .unary: return value(id).map(\.magnitude)
+    case .leaf, .unary, .mean: return value(id).map(\.magnitude)
     }
   }
 

@@ -120,13 +120,25 @@ struct CellBox {
     switch graph.nodes[id] {
     case .leaf(let leaf): return self.leaf(leaf)
     case .unary(let operation, let a): return value(a).map { operation.value($0) }
+    case .mean(let a): return mean(value(a))
+    case .binary(.multiply, let a, let b) where a == b:
+      return value(a).map { ($0.absolute * $0.absolute).single }
+    case .binary(.multiply, let a, let b):
+      let product = zip(value(a), value(b)).map { CellGraph.Binary.multiply.value($0, $1) }
+      guard let limit = normalised(a, by: b) ?? normalised(b, by: a) else { return product }
+      return product.map { $0.intersection(Interval(-limit, limit)) }
     case .binary(.divide, let a, let b):
       let quotient = zip(value(a), value(b)).map { CellGraph.Binary.divide.value($0, $1) }
+      if let limit = normalised(a, byRoot: b) {
+        return quotient.map { $0.intersection(Interval(-limit, limit)) }
+      }
       // A share of a sum of numbers that are not negative, also as it is rounded.
       return isShare(a, of: b) ? quotient.map { $0.intersection(Interval(0, 1)) } : quotient
     case .binary(let operation, let a, let b): return zip(value(a), value(b)).map { operation.value($0, $1) }
     case .select(let condition, let a, let b):
       let c = value(condition)
+      // A mean is over units on either side.
+      for id in graph.below([a, b]) { if case .mean = graph.nodes[id] { _ = value(id) } }
       // Each branch knows which side of 0 the condition is on.
       var (above, below) = (self, self)
       above.know(only: condition, c.map { Interval(Swift.max($0.low, 0), Swift.max($0.high, 0)) })
@@ -146,7 +158,8 @@ struct CellBox {
 
   /// Forgets what follows from a node, and says what it is.
   private mutating func know(only id: CellGraph.ID, _ value: [Interval]) {
-    known = known.filter { !graph.below([$0.key]).contains(id) }
+    let means = Set(known.keys.filter { if case .mean = graph.nodes[$0] { true } else { false } })
+    known = known.filter { means.contains($0.key) || !graph.below([$0.key], known: means).contains(id) }
     known[id] = value
   }
 
@@ -156,10 +169,11 @@ struct CellBox {
     case .constant(let value): return all(value)
     case .state(let number): return states[number]
     case .vector(let number):
-      return parts[description.vectorPart(number)].scalars.map { Interval(Double($0)) }
+      let (part, block) = description.vectorPlace(number)
+      return (block * units..<(block + 1) * units).map { Interval(Double(parts[part].pointer[$0])) }
     case .noise(let number): return all(description.noises[number].rate)
     case .term(let number): return term(number)
-    case .mask, .dState, .dSeen, .carry, .slot: return all(1)
+    case .mask, .dState, .dSeen, .carry, .slot, .number, .dNumber, .dVector, .units: return all(1)
     }
   }
 

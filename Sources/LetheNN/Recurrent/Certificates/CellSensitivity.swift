@@ -10,11 +10,15 @@ struct CellSensitivity {
   /// |∂ node / ∂ leaf| for each leaf: results first, then what gates see.
   private let ofResults: [Row]
   private let ofSources: [CellGraph.ID: Row]
-  private let termOrder: [Int]
+  private let order: [Leaf]
+  /// |∂ summand / ∂ leaf| of each mean.
+  private let ofMeans: [CellGraph.ID: Row]
 
+  /// What a node depends on unit by unit; sums and means depend on all units.
   private enum Leaf: Hashable {
     case state(Int)
     case term(Int)
+    case mean(CellGraph.ID)
   }
   /// For each leaf that matters, unit by unit.
   private typealias Row = [Leaf: [Double]]
@@ -24,22 +28,37 @@ struct CellSensitivity {
     var rows: [CellGraph.ID: [Leaf: [Interval]]] = [:]
     let graph = box.graph, results = box.equations.results
     let sources = box.equations.terms.flatMap(\.sources)
-    for id in graph.below(results + sources) { rows[id] = Self.row(id, graph, &box, rows) }
+    let below = graph.below(results + sources)
+    for id in below { rows[id] = Self.row(id, graph, &box, rows) }
     func sizes(_ id: CellGraph.ID) -> Row { (rows[id] ?? [:]).mapValues { $0.map(\.magnitude) } }
     ofResults = results.map(sizes)
     ofSources = Dictionary(uniqueKeysWithValues: Set(sources).map { ($0, sizes($0)) })
-    // Sums after those that they see.
-    var order: [Int] = []
+    var ofMeans: [CellGraph.ID: Row] = [:]
+    for id in below { if case .mean(let a) = graph.nodes[id] { ofMeans[id] = sizes(a) } }
+    self.ofMeans = ofMeans
+    // Sums and means after those that they are made of.
+    var order: [Leaf] = []
     let terms = box.equations.terms
-    func visit(_ number: Int) {
-      if order.contains(number) { return }
-      for id in graph.below(terms[number].sources) {
-        if case .leaf(.term(let other)) = graph.nodes[id] { visit(other) }
+    func visit(_ leaf: Leaf) {
+      if order.contains(leaf) { return }
+      var roots: [CellGraph.ID] = []
+      switch leaf {
+      case .state: return
+      case .term(let number): roots = terms[number].sources
+      case .mean(let id): roots = graph.nodes[id].children
       }
-      order.append(number)
+      for id in graph.below(roots) {
+        switch graph.nodes[id] {
+        case .leaf(.term(let other)): visit(.term(other))
+        case .mean: visit(.mean(id))
+        default: break
+        }
+      }
+      order.append(leaf)
     }
-    for number in terms.indices { visit(number) }
-    termOrder = order
+    for number in terms.indices { visit(.term(number)) }
+    for id in below { if case .mean = graph.nodes[id] { visit(.mean(id)) } }
+    self.order = order
     self.box = box
   }
 
@@ -67,6 +86,7 @@ struct CellSensitivity {
     case .leaf(.state(let number)): return one(.state(number))
     case .leaf(.term(let number)): return one(.term(number))
     case .leaf: return [:]
+    case .mean: return one(.mean(id))
     case .unary(let operation, let a): return scaled(of(a), by: box.value(a).map { operation.slope($0) })
     case .select(let condition, let a, let b):
       let c = box.value(condition)
@@ -104,6 +124,7 @@ struct CellSensitivity {
   func apart(_ v: [[Double]], input w: Double) -> [[Double]] {
     let (units, description) = (box.units, box.description)
     var sums = [[Double]](repeating: [], count: box.equations.terms.count)
+    var means: [CellGraph.ID: [Double]] = [:]
     func total(_ row: Row) -> [Double] {
       var all = Array(repeating: 0.0, count: units)
       for (leaf, slope) in row.sorted(by: { Self.number($0.key) < Self.number($1.key) }) {
@@ -111,6 +132,7 @@ struct CellSensitivity {
         switch leaf {
         case .state(let number): own = v[number]
         case .term(let number): own = sums[number]
+        case .mean(let id): own = means[id] ?? []
         }
         for unit in 0..<units where slope[unit] != 0 && own[unit] != 0 {
           all[unit] += slope[unit] * own[unit]
@@ -128,7 +150,12 @@ struct CellSensitivity {
         return sum
       }
     }
-    for number in termOrder {
+    for leaf in order {
+      if case .mean(let id) = leaf {
+        let mean = total(ofMeans[id] ?? [:]).reduce(0, +) / Double(units)
+        means[id] = Array(repeating: mean, count: units)
+      }
+      guard case .term(let number) = leaf else { continue }
       let term = box.equations.terms[number]
       if term.fixed != nil {
         sums[number] = Array(repeating: w, count: units)
@@ -155,6 +182,7 @@ struct CellSensitivity {
     switch leaf {
     case .state(let number): number
     case .term(let number): 1000 + number
+    case .mean(let id): 1_000_000 + id
     }
   }
 

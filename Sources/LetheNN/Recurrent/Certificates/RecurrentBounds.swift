@@ -164,7 +164,7 @@ public struct RecurrentBounds: Sendable {
     (self.parts, self.initial, self.start) = (parts, initial, start)
     states = zip(description.states, boxes.box.states).map { Named(name: $0, units: $1) }
     var gates: [Named] = []
-    for term in equations.terms where term.fixed == nil && !equations.results.contains(term.home) {
+    for term in equations.terms where term.isGate && !equations.results.contains(term.home) {
       gates.append(Named(name: term.name, units: boxes.box.value(term.home)))
     }
     self.gates = gates

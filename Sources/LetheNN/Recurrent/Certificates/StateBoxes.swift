@@ -287,7 +287,7 @@ extension CellGraph {
       guard seen.insert(id).inserted else { continue }
       switch nodes[id] {
       case .unary(.negate, let a): open.append(a)
-      case .leaf, .unary: break
+      case .leaf, .unary, .mean: break
       case .binary(_, let a, let b): open += [a, b]
       case .select(_, let a, let b): open += [a, b]
       }

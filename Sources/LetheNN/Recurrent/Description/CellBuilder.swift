@@ -33,10 +33,21 @@ public final class CellBuilder {
     var fixed: CellDescription.FixedInput?
     var sources: [CellGraph.ID]
     var bias: Initializer?
+    /// Whether it is only part of a gate's sum: nobody records it.
+    var isPart = false
+    /// The number of its columns, where it is h and narrower than the cell.
+    var width: Int?
   }
+  /// One number a unit: all of a parameter, or a block of it.
   struct Vector: Equatable, Sendable {
     var name: String
     var initializer: Initializer
+    var block = 0
+  }
+  /// A value made by arithmetic that is kept like a gate's.
+  struct Named {
+    var name: String
+    var id: CellGraph.ID
   }
 
   var graph = CellGraph()
@@ -46,6 +57,9 @@ public final class CellBuilder {
   private(set) var next: [Int: CellGraph.ID] = [:]
   private(set) var scalars = 0
   private(set) var noises: [Float] = []
+  private(set) var named: [Named] = []
+  /// Whether gates have a second bias, as in PyTorch's files.
+  var hasHiddenBias = false
   let name: String
 
   init(_ name: String) { self.name = name }
@@ -68,8 +82,15 @@ public final class CellBuilder {
   /// sees, in the order of description; `nil` leaves out the bias.
   public func gate(_ name: String, sees: [Source] = [.input, .hidden], bias: Initializer? = .zeros) -> Signal
   {
-    require(!terms.contains { $0.name == name }, "\(self.name): there are two gates '\(name)'")
-    var term = Term(name: name, seesInput: false, fixed: nil, sources: [], bias: bias)
+    sum(name, sees, bias, isPart: false)
+  }
+
+  /// Part of what a gate sums up, W x + U s over what it sees: a gate without bias that is nobody's gate yet. See `named`.
+  public func product(_ name: String, sees: [Source]) -> Signal { sum(name, sees, nil, isPart: true) }
+
+  private func sum(_ name: String, _ sees: [Source], _ bias: Initializer?, isPart: Bool) -> Signal {
+    checkIsNew(name)
+    var term = Term(name: name, seesInput: false, fixed: nil, sources: [], bias: bias, isPart: isPart)
     for source in sees {
       switch source {
       case .input: term.seesInput = true
@@ -84,11 +105,52 @@ public final class CellBuilder {
     return leaf(.term(terms.count - 1))
   }
 
+  /// A narrower h, W value, without bias: `weight_hr` [width, units]. Return it; gates then see it as h, and nothing else that has
+  /// weights; unit by unit it cannot be used.
+  public func project(_ value: Signal, to width: Int) -> Signal {
+    require(width > 0, "\(name): expected a projection to a width above 0, got \(width)")
+    require(!terms.contains { $0.width != nil }, "\(name): there are two projections")
+    checkIsNew("projection")
+    terms.append(
+      Term(
+        name: "projection", seesInput: false, fixed: nil, sources: [value.id], bias: nil, isPart: true,
+        width: width))
+    return leaf(.term(terms.count - 1))
+  }
+
+  private func checkIsNew(_ name: String) {
+    require(
+      !terms.contains { $0.name == name } && !named.contains { $0.name == name },
+      "\(self.name): there are two gates '\(name)'")
+  }
+
+  /// A gate that is made by arithmetic, σ of a normalised sum, say: its value is kept for the backward pass, recorded and can
+  /// be changed like that of a gate with a sum of its own.
+  ///
+  ///     let f = cell.named("forget", sigmoid(normalised + cell.vector("bias")))
+  public func named(_ name: String, _ value: Signal) -> Signal {
+    checkIsNew(name)
+    switch graph.nodes[value.id] {
+    case .leaf, .mean: stop("\(self.name): '\(name)' names a value that is no arithmetic")
+    default: break
+    }
+    require(!named.contains { $0.id == value.id }, "\(self.name): '\(name)' has another name too")
+    named.append(Named(name: name, id: value.id))
+    return value
+  }
+
   /// A parameter with one number a unit: a peephole, a decay, a gain.
   public func vector(_ name: String, _ initializer: Initializer = .zeros) -> Signal {
+    vectors(name, [initializer])[0]
+  }
+
+  /// A parameter with one number a unit and block, [blocks · units]: the gains of several gates, say.
+  public func vectors(_ name: String, _ initializers: [Initializer]) -> [Signal] {
     require(!vectors.contains { $0.name == name }, "\(self.name): there are two vectors '\(name)'")
-    vectors.append(Vector(name: name, initializer: initializer))
-    return leaf(.vector(vectors.count - 1))
+    return initializers.enumerated().map { block, initializer in
+      vectors.append(Vector(name: name, initializer: initializer, block: block))
+      return leaf(.vector(vectors.count - 1))
+    }
   }
 
   /// The input itself, unit by unit: x_t, for layers whose input is as wide as they are.

@@ -66,6 +66,7 @@ struct CellCode: Sendable {
         let line = emit(LETHE_OP_MULTIPLY_ADD, [operand(a), constant(slope), constant(offset)])
         operandOf[id] = emit(LETHE_OP_MIN, [emit(LETHE_OP_MAX, [line, constant(0)]), constant(1)])
       case .unary(let operation, let a): operandOf[id] = emit(Self.code(operation), [operand(a)])
+      case .mean: stop("\(name): a mean is read before it is there")
       case .select(let c, let a, let b):
         operandOf[id] = emit(LETHE_OP_SELECT, [operand(c), operand(a), operand(b)])
       case .binary(let operation, let a, let b):
@@ -194,6 +195,10 @@ struct CellCode: Sendable {
     case .dSeen: .init(LETHE_PLACE_D_SEEN, 0)
     case .carry(let n): .init(LETHE_PLACE_CARRY, n)
     case .slot(let n): .init(LETHE_PLACE_SLOT, n)
+    case .number(let n): .init(LETHE_PLACE_NUMBER, n)
+    case .dNumber(let n): .init(LETHE_PLACE_D_NUMBER, n)
+    case .dVector(let n): .init(LETHE_PLACE_D_VECTOR, n)
+    case .units: .init(LETHE_PLACE_UNITS, 0)
     case .term, .constant, .noise: stop("\(name): a gate's sum is read before it is there")
     }
   }

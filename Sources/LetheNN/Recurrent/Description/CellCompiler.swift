@@ -3,26 +3,37 @@ import LetheCore
 
 /// Turns what a `CellBuilder` has written down into slots, stages and code.
 ///
-/// Slots of a row: gates that see the input first, then those that see states only; then what later stages see; then, for
-/// the backward pass, the gradients of vectors and what one stage's gradient adds to another's.
+/// Slots of a row: gates that see the input first, then those that see states only; then what later stages see, and what has
+/// a name; then, for the backward pass, what one stage's gradient adds to another's.
 struct CellCompiler {
-  private enum Source: Hashable {
+  enum Source: Hashable {
     case state(Int)
     case signal(CellGraph.ID)
   }
+  /// A number of a row: a mean, or what is made of means of one stage alone.
+  struct Number {
+    var id: CellGraph.ID
+    /// The stage that adds it up: later ones read it.
+    var stage: Int
+    var isMean: Bool
+  }
 
-  private let builder: CellBuilder
-  private var graph: CellGraph
-  private let results: [CellGraph.ID]  // h, then the other states
-  private var sources: [Source?] = []  // stage by stage; nil: none
-  private var firstSlotStage = 0
-  private var slotOfTerm: [Int] = []
-  private var seenSlot: [Int: Int] = [:]  // stage → slot it sees
-  private var dVectorSlot: [Int] = []
-  private var noiseSlot: [Int] = []
-  private var slots = 0
+  let builder: CellBuilder
+  var graph: CellGraph
+  let results: [CellGraph.ID]  // h, then the other states
+  private(set) var sources: [Source?] = []  // stage by stage; nil: none
+  private(set) var firstSlotStage = 0
+  private(set) var slotOfTerm: [Int] = []
+  private(set) var seenSlot: [Int: Int] = [:]  // stage → slot it sees
+  private(set) var namedSlot: [Int] = []
+  /// Vectors whose gradient lies in a slot anyway.
+  private(set) var dVectorSlot: [Int: Int] = [:]
+  private(set) var noiseSlot: [Int] = []
+  /// Numbers of a row, those of a stage together, means first.
+  private(set) var numbers: [Number] = []
+  var slots = 0
   /// Terms whose slot holds the value of their one activation instead of the sum.
-  private var activated: [Int: CellGraph.ID] = [:]
+  private(set) var activated: [Int: CellGraph.ID] = [:]
 
   static func compile(_ builder: CellBuilder, output: Signal) -> CellDescription {
     var compiler = CellCompiler(builder, output)
@@ -33,49 +44,105 @@ struct CellCompiler {
     self.builder = builder
     results = builder.finish(output)
     graph = builder.graph
+    checkProjection()
     orderStages()
-    orderSlots()
     findActivations()
+    orderSlots()
   }
+
+  /// All that has to be computed.
+  private var roots: [CellGraph.ID] { results + builder.terms.flatMap(\.sources) + builder.named.map(\.id) }
 
   private func source(_ id: CellGraph.ID) -> Source {
     if case .leaf(.state(let number)) = graph.nodes[id] { .state(number) } else { .signal(id) }
   }
 
-  // MARK: Stages
+  /// The gate that is a narrower h.
+  var projection: Int? { builder.terms.firstIndex { $0.width != nil } }
 
-  private func terms(in id: CellGraph.ID) -> [Int] {
-    graph.below([id]).compactMap {
-      if case .leaf(.term(let number)) = graph.nodes[$0] { number } else { nil }
-    }
+  private mutating func checkProjection() {
+    guard let projection else { return }
+    let term = builder.terms[projection], h = graph.leaf(.term(projection)), before = graph.leaf(.state(0))
+    let inner = Set(graph.below(roots).flatMap { graph.nodes[$0].children } + results.dropFirst())
+    require(
+      results[0] == h && !inner.contains(h) && !inner.contains(before) && !term.sources.contains(before)
+        && builder.terms.allSatisfy { !$0.sources.contains(h) },
+      "\(builder.name): a projection is what the description returns, and h is seen by gates alone")
+    require(
+      builder.terms.enumerated().allSatisfy { number, other in
+        number == projection
+          || other.sources.allSatisfy { $0 != term.sources[0] && ($0 == before || source($0) == .signal($0)) }
+      },
+      "\(builder.name): beside a projection gates can see the input, h and what is made of gates, but no other state, "
+        + "and not what is projected")
   }
 
-  /// How many products have to be done before a source is known.
-  private func level(_ source: Source) -> Int {
-    guard case .signal(let id) = source else { return 0 }
-    return 1 + (terms(in: id).flatMap { builder.terms[$0].sources }.map { level(self.source($0)) }.max() ?? 0)
+  // MARK: Stages
+
+  /// How often a step has to wait before a node is known: for the product of something made of gates, or for a mean.
+  private func depths() -> [Int] {
+    var depths: [Int] = []
+    for node in graph.nodes {
+      switch node {
+      case .leaf(.term(let number)):
+        let signals = builder.terms[number].sources.filter { source($0) == .signal($0) }
+        depths.append(signals.map { depths[$0] + 1 }.max() ?? 0)
+      case .mean(let a): depths.append(depths[a] + 1)
+      default: depths.append(node.children.map { depths[$0] }.max() ?? 0)
+      }
+    }
+    return depths
   }
 
   private mutating func orderStages() {
-    var states: [Source] = [], signals: [Source] = []
+    var states: [Source] = [], signals: [CellGraph.ID] = []
     for id in builder.terms.flatMap(\.sources) {
-      let source = source(id)
-      if case .state = source {
-        if !states.contains(source) { states.append(source) }
-      } else if !signals.contains(source) {
-        signals.append(source)
+      if case .state = source(id) {
+        if !states.contains(source(id)) { states.append(source(id)) }
+      } else if !signals.contains(id) {
+        signals.append(id)
       }
-    }
-    let sorted = signals.enumerated().sorted {
-      (level($0.element), $0.offset) < (level($1.element), $1.offset)
     }
     sources = states.isEmpty ? [nil] : states
     firstSlotStage = sources.count
-    sources += sorted.map(\.element)
+    let depths = depths()
+    var last = [firstSlotStage - 1]  // the last stage of each depth
+    let deepest = (roots.map { depths[$0] } + signals.map { depths[$0] + 1 }).max() ?? 0
+    for depth in stride(from: 1, through: deepest, by: 1) {
+      let own = signals.filter { depths[$0] + 1 == depth }
+      sources += own.isEmpty ? [nil] : own.map { .signal($0) }
+      last.append(sources.count - 1)
+    }
+    orderNumbers(depths, last)
     require(
       sources.count <= Int(LETHE_STAGES) && builder.states.count <= Int(LETHE_STATES),
-      "\(builder.name): at most \(LETHE_STAGES) different things that gates see and \(LETHE_STATES) states, got "
-        + "\(sources.count) and \(builder.states.count)")
+      "\(builder.name): at most \(LETHE_STAGES) different things that gates see or means that wait for each other, and "
+        + "\(LETHE_STATES) states; got \(sources.count) and \(builder.states.count)")
+  }
+
+  /// Finds the means, and what is made of means of one depth alone and read beside other things: once a row is enough for it.
+  private mutating func orderNumbers(_ depths: [Int], _ last: [Int]) {
+    let used = graph.below(roots)
+    var depthAlone: [CellGraph.ID: Int] = [:]
+    var isRead = Set(roots)
+    for id in used {
+      let children = graph.nodes[id].children
+      if case .mean = graph.nodes[id] {
+        depthAlone[id] = depths[id]
+        isRead.formUnion(children)
+        continue
+      }
+      let own = Set(children.filter { graph.constant(of: $0) == nil }.map { depthAlone[$0] })
+      if own.count == 1, let depth = own.first { depthAlone[id] = depth }
+      if depthAlone[id] == nil { isRead.formUnion(children) }
+    }
+    let found = used.compactMap { id -> Number? in
+      guard let depth = depthAlone[id] else { return nil }
+      if case .mean = graph.nodes[id] { return Number(id: id, stage: last[depth - 1], isMean: true) }
+      return isRead.contains(id) ? Number(id: id, stage: last[depth - 1], isMean: false) : nil
+    }
+    numbers = found.sorted { ($0.stage, $0.isMean ? 0 : 1, $0.id) < ($1.stage, $1.isMean ? 0 : 1, $1.id) }
+    require(numbers.count < 256, "\(builder.name): needs \(numbers.count) means; the engine has 255")
   }
 
   private func stage(of id: CellGraph.ID) -> Int { sources.firstIndex(of: source(id)) ?? 0 }
@@ -94,12 +161,13 @@ struct CellCompiler {
     let order = terms.indices.sorted { key($0).lexicographicallyPrecedes(key($1)) }
     slotOfTerm = terms.indices.map { order.firstIndex(of: $0) ?? 0 }
     slots = terms.count
-    for stage in firstSlotStage..<sources.count {
-      seenSlot[stage] = slots
+    func next() -> Int {
       slots += 1
+      return slots - 1
     }
-    dVectorSlot = builder.vectors.indices.map { slots + $0 }
-    slots += builder.vectors.count
+    for stage in firstSlotStage..<sources.count where sources[stage] != nil { seenSlot[stage] = next() }
+    namedSlot = builder.named.map { _ in next() }
+    dVectorSlot = sharedGradients()
     noiseSlot = builder.noises.indices.map { slots + $0 }
     slots += builder.noises.count
     require(slots <= 64, "\(builder.name): needs \(slots) slots a unit; the engine has 64")
@@ -107,11 +175,12 @@ struct CellCompiler {
 
   private mutating func findActivations() {
     var parents: [CellGraph.ID: [CellGraph.ID]] = [:]
-    let used = graph.below(results + builder.terms.flatMap(\.sources))
+    let used = graph.below(roots)
     for id in used { for child in graph.nodes[id].children { parents[child, default: []].append(id) } }
     for id in used {
       guard case .leaf(.term(let number)) = graph.nodes[id], let own = parents[id], own.count == 1,
         case .unary(let operation, _) = graph.nodes[own[0]], operation.rememberedByValue,
+        !builder.named.contains(where: { $0.id == own[0] }),
         !results.contains(id), !builder.terms.contains(where: { $0.sources.contains(id) })
       else { continue }
       activated[number] = own[0]
@@ -121,130 +190,28 @@ struct CellCompiler {
     }
   }
 
-  // MARK: Code
-
-  /// The node that stands for a term in a slot: its sum, or its activation's value.
-  private mutating func home(_ term: Int) -> CellGraph.ID { activated[term] ?? graph.leaf(.term(term)) }
-
-  /// What a stage computes: results of the last one, else what the next stage sees (if a slot).
-  private mutating func outputs(of stage: Int) -> [(place: lethe_place, id: CellGraph.ID)] {
-    if stage == sources.count - 1 {
-      return results.enumerated().map { (.init(LETHE_PLACE_STATE_OUT, $0.offset), $0.element) }
-    }
-    guard let slot = seenSlot[stage + 1], case .signal(let id) = sources[stage + 1] else { return [] }
-    return [(.init(LETHE_PLACE_SLOT, slot), graph.binary(.multiply, id, graph.leaf(.mask)))]
+  /// The node whose gradient is left in the place of a value: what its activation was given, if the value remembers the slope.
+  func sum(_ id: CellGraph.ID) -> CellGraph.ID {
+    if case .unary(let operation, let a) = graph.nodes[id], operation.rememberedByValue { a } else { id }
   }
 
-  private mutating func description() -> CellDescription {
-    let stages = sources.indices
-    var outputs: [[(place: lethe_place, id: CellGraph.ID)]] = []
-    for stage in stages { outputs.append(self.outputs(of: stage)) }
-    // Which terms each stage reads, and which stage is the first to read a term.
-    let homes = builder.terms.indices.map { home($0) }
-    let inner = Set(homes)
-    let reads = outputs.map { output -> [Int] in
-      let below = Set(graph.below(output.map(\.id), known: inner))
-      return builder.terms.indices.filter { below.contains(homes[$0]) }
-    }
-    var first: [Int: Int] = [:], last: [Int: Int] = [:]
-    for stage in stages {
-      for term in reads[stage] {
-        first[term] = min(first[term] ?? stage, stage)
-        last[term] = stage
+  /// Vectors that are only added to what a named value is made of: their gradient is its own, slot by slot.
+  private func sharedGradients() -> [Int: Int] {
+    var uses: [CellGraph.ID: Int] = [:]
+    for id in graph.below(roots) { for child in graph.nodes[id].children { uses[child, default: 0] += 1 } }
+    var shared: [Int: Int] = [:]
+    func visit(_ id: CellGraph.ID, _ slot: Int) {
+      switch graph.nodes[id] {
+      case .leaf(.vector(let number)): shared[number] = slot
+      case .binary(.add, let a, let b): for child in [a, b] where uses[child] == 1 { visit(child, slot) }
+      default: break
       }
     }
-    var spill: [Int: Int] = [:]
-    for term in builder.terms.indices where first[term] != last[term] {
-      spill[term] = slots
-      slots += 1
+    for (named, slot) in zip(builder.named, namedSlot)
+    where sum(named.id) == named.id || uses[sum(named.id)] == 1 {
+      visit(sum(named.id), slot)
     }
-    require(slots <= 64, "\(builder.name): needs \(slots) slots a unit; the engine has 64")
-
-    let program = CellProgram()
-    for stage in stages {
-      // Forward: a term's activation is stored by the first stage that reads it, and read from its slot after that.
-      var results = outputs[stage]
-      var known = noisePlaces()
-      for term in reads[stage] {
-        let slot = lethe_place(LETHE_PLACE_SLOT, slotOfTerm[term])
-        known[graph.leaf(.term(term))] = slot
-        guard let value = activated[term] else { continue }
-        if first[term] == stage { results.append((slot, value)) } else { known[value] = slot }
-      }
-      program.forward.append(CellCode(graph, results, known: known, name: builder.name))
-    }
-    program.backward = backward(outputs, homes: homes, reads: reads, first: first, last: last, spill: spill)
-    program.finish()
-    return assemble(program, homes: homes)
-  }
-
-  /// The engine fills these slots before a step; nothing overwrites them.
-  private mutating func noisePlaces() -> [CellGraph.ID: lethe_place] {
-    var places: [CellGraph.ID: lethe_place] = [:]
-    for (number, slot) in noiseSlot.enumerated() {
-      places[graph.leaf(.noise(number))] = .init(LETHE_PLACE_SLOT, slot)
-    }
-    return places
-  }
-
-  private mutating func backward(
-    _ outputs: [[(place: lethe_place, id: CellGraph.ID)]], homes: [CellGraph.ID], reads: [[Int]],
-    first: [Int: Int], last: [Int: Int], spill: [Int: Int]
-  ) -> [CellCode] {
-    var codes: [CellCode] = []
-    let final = outputs.count - 1
-    let states = builder.states.indices.map { graph.leaf(.state($0)) }
-    let vectors = builder.vectors.indices.map { graph.leaf(.vector($0)) }
-    let zero = graph.constant(0)
-    for stage in outputs.indices.reversed() {
-      guard !outputs[stage].isEmpty else {
-        codes.append(CellCode(graph, [], known: [:], name: builder.name))
-        continue
-      }
-      var seeds: [CellGraph.ID: CellGraph.ID] = [:]
-      for (number, output) in outputs[stage].enumerated() {
-        let d = graph.leaf(stage == final ? .dState(number) : .dSeen)
-        seeds[output.id] = seeds[output.id].map { graph.binary(.add, $0, d) } ?? d
-      }
-      let gradients = graph.gradients(of: seeds, to: Set(homes + states + vectors))
-      var results: [(place: lethe_place, id: CellGraph.ID)] = []
-      for term in reads[stage] {
-        var d = gradients[homes[term]] ?? zero
-        if let slot = spill[term], last[term] != stage { d = graph.binary(.add, d, graph.leaf(.slot(slot))) }
-        if first[term] == stage {
-          if let value = activated[term], case .unary(let operation, let sum) = graph.nodes[value] {
-            d = graph.slope(operation, x: sum, y: value, times: d)
-          }
-          results.append((.init(LETHE_PLACE_SLOT, slotOfTerm[term]), d))
-        } else if let slot = spill[term] {
-          results.append((.init(LETHE_PLACE_SLOT, slot), d))
-        }
-      }
-      func accumulate(_ d: CellGraph.ID?, _ place: lethe_place, _ before: CellGraph.Leaf) {
-        if stage == final {
-          results.append((place, d ?? zero))
-        } else if let d {
-          results.append((place, graph.binary(.add, d, graph.leaf(before))))
-        }
-      }
-      for number in states.indices {
-        accumulate(gradients[states[number]], .init(LETHE_PLACE_CARRY, number), .carry(number))
-      }
-      for (number, slot) in dVectorSlot.enumerated() {
-        accumulate(gradients[vectors[number]], .init(LETHE_PLACE_SLOT, slot), .slot(slot))
-      }
-      var known = noisePlaces()
-      for term in builder.terms.indices {
-        known[homes[term]] = .init(LETHE_PLACE_SLOT, slotOfTerm[term])
-      }
-      if stage == final {
-        for (number, id) in self.results.enumerated() where graph.nodes[id].children.count > 0 {
-          if known[id] == nil { known[id] = .init(LETHE_PLACE_STATE_OUT, number) }
-        }
-      }
-      codes.append(CellCode(graph, results, known: known, name: builder.name))
-    }
-    return codes.reversed()
+    return shared
   }
 
   // MARK: The description
@@ -267,7 +234,7 @@ struct CellCompiler {
     }
   }
 
-  private func assemble(_ program: CellProgram, homes: [CellGraph.ID]) -> CellDescription {
+  func assemble(_ program: CellProgram, homes: [CellGraph.ID]) -> CellDescription {
     let terms = builder.terms
     var inputRows = 0, hiddenRows = 0, biasRows = 0
     let gates = terms.indices.filter { terms[$0].fixed == nil }
@@ -285,11 +252,12 @@ struct CellCompiler {
         fixed.append(.init(input: input, slot: slot))
       }
       for id in term.sources {
-        fed[stage(of: id)].append((slot, hiddenRows))
-        hiddenRows += 1
+        fed[stage(of: id)].append((slot, term.width == nil ? hiddenRows : 0))
+        if term.width == nil { hiddenRows += 1 }
       }
       if term.bias != nil {
         biases[slot].input = biasRows
+        if builder.hasHiddenBias { biases[slot].hidden = biasRows }
         biasRows += 1
       }
       if !term.seesInput, term.fixed == nil, let first = term.sources.map({ stage(of: $0) }).min() {
@@ -308,25 +276,40 @@ struct CellCompiler {
       require(
         groups.count <= 4 && (fill.isEmpty || fill.count == fill[fill.count - 1] - fill[0] + 1),
         "\(builder.name): its gates see too many different things for the engine")
-      return .init(source: source, groups: groups, fill: fill)
+      let own = numbers.filter { $0.stage == stage }
+      return .init(
+        source: source, groups: groups, fill: fill,
+        width: projection.flatMap { self.stage(of: terms[$0].sources[0]) == stage ? terms[$0].width : nil },
+        firstNumber: numbers.firstIndex { $0.stage == stage } ?? 0,
+        means: own.count { $0.isMean }, numbers: own.count)
     }
     return CellDescription(
-      name: builder.name, gates: gates.map { terms[$0].name }, states: builder.states,
+      name: builder.name,
+      gates: gates.filter { !terms[$0].isPart }.map { terms[$0].name } + builder.named.map(\.name),
+      states: builder.states,
       kernel: LETHE_CELL_PROGRAM,
-      slots: slots, gateSlots: gates.map { slotOfTerm[$0] }, projections: runs(projected), stages: stages,
+      slots: slots, gateSlots: gates.filter { !terms[$0].isPart }.map { slotOfTerm[$0] } + namedSlot,
+      projections: runs(projected), stages: stages,
       slotBiases: biases,
       inputRows: inputRows, fixedInputs: fixed, scalars: builder.scalars, hiddenRows: hiddenRows,
-      biasRows: biasRows, hasHiddenBias: false,
-      vectors: builder.vectors, vectorSlots: dVectorSlot,
+      biasRows: biasRows, hasHiddenBias: builder.hasHiddenBias,
+      vectors: builder.vectors, vectorSlots: builder.vectors.indices.map { dVectorSlot[$0] },
       noises: zip(noiseSlot, builder.noises).map { .init(slot: $0, rate: $1) },
       biasInitializers: terms.compactMap(\.bias), program: program,
       described: .init(
         graph: builder.graph,
         terms: terms.enumerated().map { number, term in
           .init(
-            name: term.name, seesInput: term.seesInput, fixed: term.fixed, sources: term.sources,
-            bias: biases[slotOfTerm[number]], slot: slotOfTerm[number], home: homes[number])
-        },
+            name: term.name, seesInput: term.seesInput, fixed: term.fixed, isPart: term.isPart,
+            width: term.width, sources: term.sources, bias: biases[slotOfTerm[number]],
+            slot: slotOfTerm[number],
+            home: homes[number])
+        }
+          + zip(builder.named, namedSlot).map { named, slot in
+            .init(
+              name: named.name, seesInput: false, fixed: nil, sources: [], bias: .init(), slot: slot,
+              home: named.id)
+          },
         results: results))
   }
 }

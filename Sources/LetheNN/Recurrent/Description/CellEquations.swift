@@ -9,13 +9,20 @@ extension CellDescription {
       var name: String
       var seesInput: Bool
       var fixed: FixedInput?
+      /// Whether it is part of another gate's sum only.
+      var isPart = false
+      /// The number of columns of a narrower h, which has weights of its own.
+      var width: Int?
       var sources: [CellGraph.ID]
       var bias: SlotBias
       /// The slot, and the node whose value is in it after a step: the sum or its activation.
       var slot: Int
       var home: CellGraph.ID
+      /// Whether it is a gate with a name, and not part of one or part of the input.
+      var isGate: Bool { fixed == nil && !isPart }
     }
     var graph: CellGraph
+    /// What is summed up; then what is made by arithmetic and kept under a name, which sees nothing by weights.
     var terms: [Term]
     /// What the states become, h first.
     var results: [CellGraph.ID]
@@ -23,7 +30,9 @@ extension CellDescription {
     /// Blocks of rows: those of `weight_ih` stand in the order of the terms that see the input, those of `weight_hh` in
     /// the order of all their sources.
     func inputRow(_ term: Int) -> Int { terms[..<term].count { $0.seesInput } }
-    func hiddenRow(_ term: Int) -> Int { terms[..<term].reduce(0) { $0 + $1.sources.count } }
+    func hiddenRow(_ term: Int) -> Int {
+      terms[..<term].reduce(0) { $0 + ($1.width == nil ? $1.sources.count : 0) }
+    }
   }
 
   var equations: Equations {
@@ -43,7 +52,7 @@ extension CellDescription {
   }
 
   func isRecorded(_ term: Equations.Term, _ equations: Equations) -> Bool {
-    term.home != equations.results[0] && !states.contains(term.name)
+    !term.isPart && term.home != equations.results[0] && !states.contains(term.name)
   }
 
   private func builtIn() -> Equations {

@@ -52,8 +52,11 @@ extension CellGraph {
     }
   }
 
-  /// The gradients of `seeds` (node → its gradient) with respect to `leaves`, through nodes that are not leaves.
-  mutating func gradients(of seeds: [ID: ID], to leaves: Set<ID>) -> [ID: ID] {
+  /// The gradients of `seeds` (node → its gradient) with respect to `leaves`, through nodes that are not leaves; also those
+  /// of nodes `inside` on the way.
+  ///
+  /// The gradient of a mean reaches each unit as the mean of its gradients.
+  mutating func gradients(of seeds: [ID: ID], to leaves: Set<ID>, inside: Set<ID> = []) -> [ID: ID] {
     let order = below(seeds.keys, known: leaves).reversed()
     var gradient = seeds
     func add(_ graph: inout CellGraph, _ id: ID, _ d: ID) {
@@ -86,8 +89,11 @@ extension CellGraph {
       case .select(let c, let a, let b):
         add(&self, a, select(c, d, constant(0)))
         add(&self, b, select(c, constant(0), d))
+      case .mean(let a): add(&self, a, mean(d))
       }
     }
-    return gradient.filter { leaves.contains($0.key) && constant(of: $0.value) != 0 }
+    return gradient.filter {
+      (leaves.contains($0.key) || inside.contains($0.key)) && constant(of: $0.value) != 0
+    }
   }
 }

@@ -1,11 +1,11 @@
 extension CellGraph {
-  /// What a state becomes as keep ⊙ state + write, with every activation held at its value.
+  /// What a state becomes as keep ⊙ state + write, with every activation and every mean held at its value.
   struct Memory {
     var keep: ID
     var write: ID
   }
 
-  /// Whether a node depends on a state other than through an activation or a condition.
+  /// Whether a node depends on a state other than through an activation, a mean or a condition.
   private func reaches(_ state: ID, from root: ID) -> Bool {
     var open = [root], seen: Set<ID> = []
     while let id = open.popLast() {
@@ -13,7 +13,7 @@ extension CellGraph {
       guard seen.insert(id).inserted else { continue }
       switch nodes[id] {
       case .unary(.negate, let a): open.append(a)
-      case .leaf, .unary: break
+      case .leaf, .unary, .mean: break
       case .binary(_, let a, let b), .select(_, let a, let b): open += [a, b]
       }
     }
@@ -29,6 +29,7 @@ extension CellGraph {
       guard let inner = memory(of: state, in: a) else { return nil }
       return Memory(keep: unary(.negate, inner.keep), write: unary(.negate, inner.write))
     case .select(let condition, let a, let b): return chosen(condition, a, b, state)
+    case .mean: return nil
     case .binary(let operation, let a, let b):
       switch operation {
       case .max: return chosen(binary(.subtract, b, a), b, a, state)
@@ -54,24 +55,6 @@ extension CellGraph {
   private mutating func chosen(_ condition: ID, _ a: ID, _ b: ID, _ state: ID) -> Memory? {
     guard let x = memory(of: state, in: a), let y = memory(of: state, in: b) else { return nil }
     return Memory(keep: select(condition, x.keep, y.keep), write: select(condition, x.write, y.write))
-  }
-
-  /// The values of some nodes for many units at once, in doubles, from those of others.
-  func columns(_ roots: [ID], count: Int, known: [ID: [Double]], leaf: (Leaf) -> [Double]) -> [[Double]] {
-    var value = known
-    for id in below(roots, known: Set(known.keys)) where value[id] == nil {
-      func of(_ id: ID) -> [Double] { value[id] ?? [] }
-      switch nodes[id] {
-      case .leaf(.constant(let x)): value[id] = Array(repeating: Double(x), count: count)
-      case .leaf(let place): value[id] = leaf(place)
-      case .unary(let operation, let a): value[id] = of(a).map { operation.value($0) }
-      case .binary(let operation, let a, let b): value[id] = zip(of(a), of(b)).map { operation.value($0, $1) }
-      case .select(let c, let a, let b):
-        let (a, b) = (of(a), of(b))
-        value[id] = of(c).enumerated().map { $1 > 0 ? a[$0] : b[$0] }
-      }
-    }
-    return roots.map { value[$0] ?? [] }
   }
 }
 

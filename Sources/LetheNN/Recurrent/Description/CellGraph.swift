@@ -16,8 +16,8 @@ struct CellGraph: Sendable, Equatable {
     case mask
     /// 1 with a chance of its own, else 0, fresh for each unit and step; in evaluation the chance itself.
     case noise(Int)
-    // Of backward arithmetic only; see lethe_place_kind.
-    case dState(Int), dSeen, carry(Int), slot(Int)
+    // Of code only; see lethe_place_kind.
+    case dState(Int), dSeen, carry(Int), slot(Int), number(Int), dNumber(Int), dVector(Int), units
   }
 
   enum Unary: Hashable, Sendable {
@@ -46,11 +46,13 @@ struct CellGraph: Sendable, Equatable {
     case binary(Binary, ID, ID)
     /// c > 0 ? a : b.
     case select(ID, ID, ID)
+    /// The mean over the units, the same number for each.
+    case mean(ID)
 
     var children: [ID] {
       switch self {
       case .leaf: []
-      case .unary(_, let a): [a]
+      case .unary(_, let a), .mean(let a): [a]
       case .binary(_, let a, let b): [a, b]
       case .select(let c, let a, let b): [c, a, b]
       }
@@ -116,6 +118,11 @@ struct CellGraph: Sendable, Equatable {
     a == b ? a : intern(.select(condition, a, b))
   }
 
+  mutating func mean(_ a: ID) -> ID {
+    if case .mean = nodes[a] { return a }
+    return constant(of: a) != nil ? a : intern(.mean(a))
+  }
+
   /// What the given nodes are made of, themselves included, stopping at those in `known`; ascending.
   func below(_ roots: some Sequence<ID>, known: Set<ID> = []) -> [ID] {
     var seen: Set<ID> = []
@@ -127,18 +134,29 @@ struct CellGraph: Sendable, Equatable {
     return seen.sorted()
   }
 
-  /// The value of each of the given nodes, in doubles: the oracle of the kernels.
-  func values(_ roots: [ID], leaf: (Leaf) -> Double) -> [Double] {
-    var value = [Double](repeating: 0, count: nodes.count)
-    for id in below(roots) {
+  /// The values of nodes in doubles, for many units at once: the oracle of the kernels, and what instruments compute. Means
+  /// are over each `units` of them; `known` are nodes that are not computed anew.
+  func columns(
+    _ roots: [ID], count: Int, units: Int, known: [ID: [Double]] = [:], leaf: (Leaf) -> [Double]
+  ) -> [[Double]] {
+    var value = known
+    for id in below(roots, known: Set(known.keys)) where value[id] == nil {
+      func of(_ id: ID) -> [Double] { value[id] ?? [] }
       switch nodes[id] {
-      case .leaf(.constant(let x)): value[id] = Double(x)
+      case .leaf(.constant(let x)): value[id] = Array(repeating: Double(x), count: count)
       case .leaf(let place): value[id] = leaf(place)
-      case .unary(let operation, let a): value[id] = operation.value(value[a])
-      case .binary(let operation, let a, let b): value[id] = operation.value(value[a], value[b])
-      case .select(let c, let a, let b): value[id] = value[c] > 0 ? value[a] : value[b]
+      case .unary(let operation, let a): value[id] = of(a).map { operation.value($0) }
+      case .binary(let operation, let a, let b): value[id] = zip(of(a), of(b)).map { operation.value($0, $1) }
+      case .select(let c, let a, let b):
+        let (a, b) = (of(a), of(b))
+        value[id] = of(c).enumerated().map { $1 > 0 ? a[$0] : b[$0] }
+      case .mean(let a):
+        let own = of(a)
+        value[id] = stride(from: 0, to: count, by: units).flatMap { first in
+          Array(repeating: own[first..<first + units].reduce(0, +) / Double(units), count: units)
+        }
       }
     }
-    return roots.map { value[$0] }
+    return roots.map { value[$0] ?? [] }
   }
 }

@@ -8,6 +8,8 @@ final class CellProgram: @unchecked Sendable {
   /// Stage by stage.
   var forward: [CellCode] = []
   var backward: [CellCode] = []
+  var numbers: [CellCode] = []
+  var dNumbers: [CellCode] = []
   private var template = lethe_program()
   private var instructions: [UnsafeMutablePointer<lethe_instruction>] = []
   private var places: [UnsafeMutablePointer<lethe_place>] = []
@@ -15,13 +17,14 @@ final class CellProgram: @unchecked Sendable {
 
   func finish() {
     var all: [Float] = []
-    let codes = zip(forward, backward).map { ($0, $1) }
-    template.stages = Int32(codes.count)
+    template.stages = Int32(forward.count)
     withUnsafeMutableBytes(of: &template.stage) { raw in
       let stages = raw.bindMemory(to: lethe_stage.self)
-      for (number, (forward, backward)) in codes.enumerated() {
-        stages[number].forward = place(forward, &all)
-        stages[number].backward = place(backward, &all)
+      for number in forward.indices {
+        stages[number].forward = place(forward[number], &all)
+        stages[number].backward = place(backward[number], &all)
+        stages[number].numbers = place(numbers[number], &all)
+        stages[number].d_numbers = place(dNumbers[number], &all)
       }
     }
     let memory = UnsafeMutablePointer<Float>.allocate(capacity: max(all.count, 1) * 16)
@@ -56,6 +59,8 @@ final class CellProgram: @unchecked Sendable {
   func make(_ description: CellDescription) -> lethe_program {
     var program = template
     program.slots = Int32(description.slots)
+    program.numbers = Int32(description.numbers)
+    program.hidden = Int64(description.projected ?? 0)
     withUnsafeMutableBytes(of: &program.stage) { raw in
       let stages = raw.bindMemory(to: lethe_stage.self)
       for (number, stage) in description.stages.enumerated() {
@@ -69,6 +74,10 @@ final class CellProgram: @unchecked Sendable {
         }
         stages[number].fill_first = Int32(stage.fill.first ?? 0)
         stages[number].fill_count = Int32(stage.fill.count)
+        stages[number].width = Int64(stage.width ?? 0)
+        stages[number].number_first = Int32(stage.firstNumber)
+        stages[number].mean_count = Int32(stage.means)
+        stages[number].number_count = Int32(stage.numbers)
       }
     }
     return program

@@ -72,6 +72,12 @@ public func hardStep(_ x: Signal) -> Signal { x.applying(.hardStep) }
 public func select(_ condition: Signal, _ a: Signal, _ b: Signal) -> Signal {
   Signal(id: a.cell.graph.select(condition.id, a.id, b.id), cell: a.cell)
 }
+/// The mean over all units of a row: one number, which every unit sees.
+///
+///     let d = x - mean(x), n = d / sqrt(mean(d * d) + 1e-5)      // x normalised
+///
+/// *Cost*: whatever is made of it waits until all units of the row are known.
+public func mean(_ x: Signal) -> Signal { Signal(id: x.cell.graph.mean(x.id), cell: x.cell) }
 /// log(1 + eˣ), without overflow.
 public func softplus(_ x: Signal) -> Signal { relu(x) + log(1 + exp(-abs(x))) }
 /// log σ(x), without overflow.

@@ -2,7 +2,8 @@ import LetheCore
 
 /// What one recurrent layer did in one direction while a batch ran through: every gate, candidate and state by name.
 ///
-/// *Shapes*: values [batch, time, units], in the time order of the input for either direction; zeros past a sequence's length.
+/// *Shapes*: values [batch, time, units] (h of a projected cell [batch, time, its width]), in the time order of the input for
+/// either direction; zeros past a sequence's length.
 /// A gate's value is what its activation gave; where a description does more with a sum than one activation, it is the sum.
 public struct LayerRecording: Sendable {
   /// Where the layer stands in the model: "0", "2.memory"; empty for a layer by itself.
@@ -29,7 +30,7 @@ public struct LayerRecording: Sendable {
   let cache: PackedCache
 
   /// The names of all gates, in the order of the weights' rows; candidates are among them.
-  public var gates: [String] { description.equations.terms.filter { $0.fixed == nil }.map(\.name) }
+  public var gates: [String] { description.equations.terms.filter(\.isGate).map(\.name) }
   /// Gates beside the cell's own, such as the read-out gate of a Forgetting Gate Network.
   public internal(set) var others: [String] = []
   /// Whether the values of that name are those of a gate, between 0 and 1.
@@ -57,11 +58,11 @@ public struct LayerRecording: Sendable {
   /// The values of a gate or state of one sequence, step by step in the order of time, as far as the sequence goes.
   public func steps(_ name: String, row: Int) -> [[Float]]? {
     guard let tensor = values[name] else { return nil }
-    let time = tensor.shape[1], length = timing?.lengths?[row] ?? time
+    let time = tensor.shape[1], width = tensor.shape[2], length = timing?.lengths?[row] ?? time
     return tensor.withUnsafeBuffer { from in
       (0..<length).map { t in
-        let start = (row * time + t) * units
-        return Array(from[start..<start + units])
+        let start = (row * time + t) * width
+        return Array(from[start..<start + width])
       }
     }
   }
@@ -195,13 +196,14 @@ extension LayerRecording {
     }
     for (id, value) in replacing { known[id] = value }
     var isComplete = true
-    let columns = equations.graph.columns(roots, count: count, known: known) { leaf in
+    let columns = equations.graph.columns(roots, count: count, units: units, known: known) { leaf in
       switch leaf {
       case .state(let number):
         if let own = before(number) { return own }
         isComplete = false
       case .vector(let number):
-        let own = parts[description.vectorPart(number)].scalars.map(Double.init)
+        let (part, block) = description.vectorPlace(number)
+        let own = (block * units..<(block + 1) * units).map { Double(parts[part].pointer[$0]) }
         return (0..<walk.count).flatMap { _ in own }
       case .noise(let number): return Array(repeating: Double(description.noises[number].rate), count: count)
       case .mask: return Array(repeating: 1, count: count)

@@ -23,7 +23,9 @@ extension Observer {
       path: place, layer: layer, isReversed: isReversed, input: x.tensor, timing: x.timing, units: pass.units,
       description: pass.description,
       initial: initial.isEmpty
-        ? states.map { _ in Tensor(zeros: [batch, pass.units]) } : initial.map(\.tensor),
+        ? states.indices.map {
+          Tensor(zeros: [batch, pass.description.width(ofState: $0, units: pass.units)])
+        } : initial.map(\.tensor),
       parts: weights.parts.map(\.tensor), cache: weights.cache)
     defer { recordings.append(recording) }
     if changes.isEmpty && tape == nil {
@@ -42,7 +44,9 @@ extension Observer {
       pass.description, units: pass.units, parts: recording.parts, interventions: changes, tape: tape)
     let run = twin.run(
       x, from: initial.isEmpty ? recording.initial.map { Variable($0) } : initial, isReversed: isReversed)
-    func stacked(_ steps: [Variable]) -> Variable { .stacked(steps, batch: batch, width: pass.units) }
+    func stacked(_ steps: [Variable]) -> Variable {
+      .stacked(steps, batch: batch, width: steps.first?.shape[1] ?? pass.units)
+    }
     for (name, steps) in run.values where keeps(name) { recording.values[name] = stacked(steps).tensor }
     var result = RecurrentPass.Result(outputs: run.outputs, states: run.states)
     if wantsOutputGate { result.outputGate = run.values["output"].map(stacked) }

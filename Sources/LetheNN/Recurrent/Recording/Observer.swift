@@ -202,7 +202,11 @@ extension Layer {
             : Set(own.flatMap { $0.gates + $0.states }).sorted().joined(separator: ", "),
           found: own.isEmpty ? "layer '\(change.path ?? "")' \(change.layer ?? 0)" : change.name)
       }
-      let (time, units) = (first.input.shape[1], first.units)
+      let time = first.input.shape[1]
+      let units =
+        first.states.firstIndex(of: change.name).map {
+          first.description.width(ofState: $0, units: first.units)
+        } ?? first.units
       if let steps = change.steps, steps.lowerBound < 0 || steps.upperBound > time {
         throw LetheError(
           "a change of '\(change.name)'", "is at steps that are not there", expected: "0..<\(time)",

@@ -27,9 +27,11 @@ struct TapeTwin {
     weights = equations.terms.enumerated().map { number, term in
       (
         term.seesInput ? block(description.inputPart, equations.inputRow(number)) : nil,
-        term.sources.indices.compactMap {
-          block(description.hiddenPart, equations.hiddenRow(number) + $0)
-        },
+        term.width != nil
+          ? []
+          : term.sources.indices.compactMap {
+            block(description.hiddenPart, equations.hiddenRow(number) + $0)
+          },
         [
           block(description.inputBiasPart, term.bias.input),
           block(description.hiddenBiasPart, term.bias.hidden),
@@ -64,7 +66,7 @@ struct TapeTwin {
           value = changed(value, by: change, last[name], at: t, time)
         }
         if let tape {
-          let change = tape.watched(Tensor(zeros: [batch, units]))
+          let change = tape.watched(Tensor(zeros: value.shape))
           watched[name, default: [:]][t] = change
           value = value + change
         }
@@ -79,14 +81,16 @@ struct TapeTwin {
     func inOrder(_ byTime: [Int: Variable]) -> [Variable] { (0..<time).compactMap { byTime[$0] } }
     let all = values.mapValues(inOrder)
     return Run(
-      outputs: .stacked(all[description.states[0]] ?? [], batch: batch, width: units), states: states,
+      outputs: .stacked(
+        all[description.states[0]] ?? [], batch: batch, width: description.width(ofState: 0, units: units)),
+      states: states,
       values: all, watched: watched.mapValues(inOrder))
   }
 
   private func changed(_ value: Variable, by change: Intervention, _ last: Variable?, at t: Int, _ time: Int)
     -> Variable
   {
-    let batch = value.shape[0]
+    let (batch, units) = (value.shape[0], value.shape[1])
     let isChanged = (0..<batch * units).map { change.units?.contains($0 % units) ?? true }
     func numbers(_ number: Float) -> Variable { Variable(Tensor(repeating: number, shape: [batch, units])) }
     let new: Variable
@@ -139,6 +143,7 @@ private struct Step {
     switch equations.graph.nodes[id] {
     case .leaf(let leaf): return self.leaf(leaf)
     case .unary(let operation, let a): return value(a).applying(operation)
+    case .mean(let a): return value(a).meanOfUnits()
     case .select(let c, let a, let b):
       return .selected(value(c).tensor.scalars.map { $0 > 0 }, value(a), value(b))
     case .binary(let operation, let a, let b):
@@ -163,9 +168,12 @@ private struct Step {
     case .state(let number): return states[number]
     case .noise(let number): return constant(twin.description.noises[number].rate)
     case .vector(let number):
-      return constant(0) + Variable(twin.parts[twin.description.vectorPart(number)])
+      let (part, block) = twin.description.vectorPlace(number), units = twin.units
+      return constant(0)
+        + Variable(
+          Tensor(Array(twin.parts[part].scalars[block * units..<(block + 1) * units]), shape: [units]))
     case .term(let number): return sum(number)
-    case .mask, .dState, .dSeen, .carry, .slot: return constant(1)
+    case .mask, .dState, .dSeen, .carry, .slot, .number, .dNumber, .dVector, .units: return constant(1)
     }
   }
 
@@ -180,6 +188,9 @@ private struct Step {
         + .concatenated(
           Array(repeating: x.columns(features + index..<features + index + 1), count: units))
     case nil: break
+    }
+    if term.width != nil, let part = twin.description.projectionPart {
+      return linear(value(term.sources[0]), Variable(twin.parts[part]), nil)
     }
     var sum = Variable(Tensor(zeros: shape))
     if let input = own.input { sum = sum + linear(x.columns(0..<features), input, nil) }
@@ -200,6 +211,21 @@ extension Variable {
     return .operation("selected", [a, b], mixed(a.tensor, b.tensor, shape)) { gradient in
       [mixed(gradient, nil, shape), mixed(nil, gradient, shape)]
     }
+  }
+
+  /// Row by row the mean of all units, for each of them.
+  fileprivate func meanOfUnits() -> Variable {
+    func means(_ x: Tensor) -> Tensor {
+      Tensor(shape: x.shape) { to in
+        let (rows, units) = (x.shape[0], x.shape[1])
+        for row in 0..<rows {
+          let own = row * units..<(row + 1) * units
+          let mean = own.reduce(Double(0)) { $0 + Double(x.pointer[$1]) } / Double(units)
+          for unit in own { to[unit] = Float(mean) }
+        }
+      }
+    }
+    return .operation("mean", [self], means(tensor)) { [means($0)] }
   }
 
   fileprivate func applying(_ operation: CellGraph.Unary) -> Variable {

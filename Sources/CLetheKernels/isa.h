@@ -11,6 +11,7 @@
 #include "cells.h"
 #include "program.h"
 #include "recurrent.h"
+#include "recurrent_backward.h"
 #include "pointwise.h"
 #include "matrix_memory.h"
 #include "matrix_memory_backward.h"

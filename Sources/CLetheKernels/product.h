@@ -82,7 +82,7 @@ static void product(const lethe_product *p, int64_t row0, int64_t row1, int64_t 
           m = tile_height(left, most);
           t.left.a = p->left.a + r / width * p->left.row_block + in * p->left.a_row +
                      k * (single ? p->left.a_k : p->left.a_block);
-          t.ahead = fetches && tile < vecs ? after + tile * lines * 16 : t.w;
+          t.ahead = fetches ? tile_ahead(tile, vecs, lines, t.w, after) : t.w;
           product_tile(p, &t, r, m, block, vecs, k == 0, m == left);
         }
       }

@@ -85,6 +85,12 @@ LETHE_AI void tile_run(tile_args *t, int64_t rows, int64_t vecs) {
 }
 #endif
 
+// What tile number `tile` of those that read `vecs` vectors by k of a panel at w fetches of the next one: its part of
+// as many floats, or, when all is there, nothing new.
+LETHE_AI const float *tile_ahead(int64_t tile, int64_t vecs, int64_t k, const float *w, const float *next) {
+  return tile < vecs ? next + tile * k * 16 : w;
+}
+
 // The height of the next tile when `left` rows remain: even tiles, never a thin last one (32 = 6+6+5+5+5+5).
 LETHE_AI int64_t tile_height(int64_t left, int64_t most) {
   int64_t tiles = (left + most - 1) / most;

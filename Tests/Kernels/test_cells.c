@@ -27,10 +27,28 @@ typedef struct {
   float *h, *c, *gates, *gradients, *dcarry, *dh0;
 } results;
 
-typedef enum { WHOLE, BY_ROWS, BY_STEPS, BY_BOTH, WITH_COPIES, WAYS } way;
+typedef enum { WHOLE, BY_ROWS, BY_STEPS, BY_BOTH, BY_UNITS, WITH_COPIES, WAYS } way;
+
+// Step by step, each in two shares of the units, last first.
+static void go_by_units(const layer *l, const pass *p, bool forward) {
+  int64_t panels = (blocks_of(l->units) + 3) / 4, cut = next_below(panels + 1);
+  for (int64_t i = -1; i < l->steps; i++) {
+    int64_t t = forward ? i : l->steps - 2 - i;
+    for (int part = 0; part < 2; part++) {
+      lethe_recurrent own = p->r;
+      own.panel0 = part == 0 ? cut : 0;
+      own.panel1 = part == 0 ? panels : cut;
+      if (own.panel0 == own.panel1) continue;
+      if (forward) kernels->forward(&own, t, t + 1, 0, l->batch);
+      else kernels->backward(&own, t, t + 1, 0, l->batch);
+    }
+  }
+}
 
 // Steps cut into twos, or rows into two shares, or both.
 static void go(const layer *l, const pass *p, way w, bool forward) {
+  // Stages of a step meet in between; only cells of one stage can share their units.
+  if (w == BY_UNITS && l->cell != LETHE_CELL_GRU_BEFORE) return go_by_units(l, p, forward);
   int64_t cut = next_below(l->batch + 1);
   int64_t chunk = w == BY_STEPS || w == BY_BOTH ? 2 : l->steps > 0 ? l->steps : 1;
   int64_t chunks = (l->steps + chunk - 1) / chunk;
@@ -182,7 +200,8 @@ static void case_of(lethe_cell cell, int variant, int64_t units, int64_t batch, 
   if (a.c) same("dcarry", a.dcarry, batch * n);
   same("dh0", a.dh0, batch * n);
   if (is_oracle) against_twin(&l, &a);
-  static const char *const names[WAYS] = {"whole", "shares of rows", "chunks of steps", "shares and chunks", "copies"};
+  static const char *const names[WAYS] = {"whole", "shares of rows", "chunks of steps", "shares and chunks",
+                                          "shares of units", "copies"};
   for (int w = BY_ROWS; w < WAYS; w++) {
     if (is_small && w != BY_BOTH && w != WITH_COPIES) continue;
     results b = run(&l, (way)w);

@@ -191,7 +191,7 @@ typedef struct lethe_recurrent {
                                          // PROGRAM: [state][block][B][16], zeros for h
   float *_Nullable d_vectors;            // [vector][block][B][16], added to
   float *_Nullable d_numbers;            // [B][numbers of the program][16], scratch
-  float *_Nullable dh0;                  // [block][B][16] out: gradient of the initial state
+  float *_Null_unspecified dh0;          // [block][B][16] out: gradient of the initial state; sums wait here before it is known
 } lethe_recurrent;
 
 // ---- matrix memories ------------------------------------------------------------------------------------

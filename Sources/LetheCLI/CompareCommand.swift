@@ -23,10 +23,16 @@ struct CompareCommand: ParsableCommand {
         reber-continual  the same, string after string (streams of 150 steps, tested on 5,000)
         anbn, anbncn     what may follow in a..ab..b(c..c) (up to 10 each, tested on 11 to 100)
         copying          four tokens among blanks, in their order (64 steps)
+        copy-memory      ten symbols after a wait, in their order (100 steps)
+        spikes           when the time between two spikes is over again (150 steps)
+        even-pairs       whether ab and ba are even (3 to 40 steps, tested on 40 to 256)
+        cycle, modular   a walk round five places; sums and products modulo 5 (as long)
         digits           the built-in digits, row by row (8 rows of 8)
         digits-pixels    the same, pixel by pixel (64 steps)
         mnist-rows       MNIST, row by row (28 rows of 28); needs --data
         mnist-pixels     the same, pixel by pixel (784 steps); needs --data
+        mnist-means      the same, by means of 2 x 2 pixels (196 steps); needs --data
+        mnist-permuted   mnist-means in a fixed random order; needs --data
 
       EXAMPLES:
         lethe compare --task recall
@@ -34,6 +40,7 @@ struct CompareCommand: ParsableCommand {
         lethe compare --task adding --cells all --steps 500 --seeds 1 --json
         lethe compare --task order --lr 0.002,0.01 --match width --hidden 32
         lethe compare --task copying --cells mingru,mlstm,deltanet --layers 2
+        lethe compare --task cycle --cells lstm,gru,mingru,attentive --steps 2000
         lethe compare --task mnist-rows --data data/mnist --cells lstm,gru
       """)
 
@@ -72,8 +79,7 @@ struct CompareCommand: ParsableCommand {
       valueName: "rates"))
   var lr: String?
   @Option(
-    help: ArgumentHelp("The folder with MNIST's files, for mnist-rows and mnist-pixels.", valueName: "folder")
-  )
+    help: ArgumentHelp("The folder with MNIST's files, for the tasks named after it.", valueName: "folder"))
   var data: String?
   @Option(
     help: ArgumentHelp("A page with the table and the learning curves, for a browser.", valueName: "file"))
@@ -100,7 +106,7 @@ struct CompareCommand: ParsableCommand {
       throw ValidationError(
         entry.readsFiles
           ? "'\(task)' needs --data <folder>, the folder with its four IDX files."
-          : "--data is for mnist-rows and mnist-pixels; '\(task)' needs no files.")
+          : "--data is for the tasks of MNIST; '\(task)' needs no files.")
     }
     if let length {
       guard let lengths = entry.lengths else {

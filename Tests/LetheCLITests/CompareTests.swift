@@ -60,6 +60,7 @@ import Testing
     ("--task digits --length 8", "--length"), ("--task recall --lr 0.1,x", "--lr"),
     ("--task mnist-rows", "--data"), ("--task recall --data x", "needs no files"),
     ("--task recall --cells lstm,augru", "the cell 'augru'"),
+    ("--task spikes --length 9", "from 10 to 10000"), ("--task cycle --length 300", "from 3 to 256"),
   ])
   func wrongUsage(words: String, hint: String) throws {
     let result = try LetheProgram.run(["compare"] + words.split(separator: " ").map(String.init))
@@ -79,10 +80,11 @@ import Testing
     #expect(result.output.isEmpty)
   }
 
-  @Test func mnistIsReadRowByRow() throws {
+  @Test(arguments: ["mnist-rows", "mnist-means", "mnist-permuted"])
+  func mnistIsReadStepByStep(task: String) throws {
     let folder = try TemporaryFolder()
     try TinyMNIST.write(to: folder)
-    let words = "compare --task mnist-rows --data . --cells rnn --hidden 4 --steps 5 --seeds 1 --json"
+    let words = "compare --task \(task) --data . --cells rnn --hidden 4 --steps 5 --seeds 1 --json"
     let result = try LetheProgram.run(words.split(separator: " ").map(String.init), in: folder.path)
     #expect(result.status == 0, "\(result.errors)")
     #expect(try result.objects().first?["test_count"] as? Int == TinyMNIST.tests)

@@ -20,6 +20,8 @@ import Testing
       "compare",
       [
         "--task", "recall", "adding", "parity", "order", "reber-continual", "anbncn", "copying",
+        "copy-memory",
+        "spikes", "even-pairs", "cycle", "modular", "mnist-means", "mnist-permuted",
         "digits-pixels",
         "mnist-rows", "--cells", "minlstm", "--layers",
         "--budget",

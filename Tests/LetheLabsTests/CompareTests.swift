@@ -54,6 +54,9 @@ import Testing
       let comparison = try Comparison(task, cells: cells, budget: .steps(1))
       let lstm = try #require(comparison.contestants.first { $0.cell.name == "lstm" })
       #expect(lstm.width == 64 && lstm.stateSize == 128)
+      // What attention keeps grows: four heads with a key, a value and a sum for each step.
+      let fox = try #require(comparison.contestants.first { $0.cell.name == "fox" })
+      #expect(fox.stateSize == task.length * 4 * (2 * ((fox.width + 3) / 4) + 1))
       for contestant in comparison.contestants {
         let ratio = Double(contestant.parameters) / Double(lstm.parameters)
         #expect((0.95...1.05).contains(ratio), "\(contestant.cell.name): \(contestant.parameters)")

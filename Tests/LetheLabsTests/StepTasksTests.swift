@@ -139,6 +139,46 @@ import Testing
     #expect(task.questions(data).count == 800)
   }
 
+  @Test(arguments: [1, 7]) func copyMemoryAsksAfterTheWait(wait: Int) {
+    let task = CopyMemoryTask(length: wait), data = task.examples(100, key: RandomKey(seed: 1))
+    #expect(data.inputs.shape == [100, wait + 20, 10] && data.lengths == nil)
+    var seen: Set<Int> = []
+    for row in 0..<100 {
+      let steps = Self.row(data, row), symbols = steps.prefix(10).map(\.symbol)
+      seen.formUnion(symbols)
+      #expect(
+        steps.dropFirst(10).map(\.symbol) == Array(repeating: 8, count: wait - 1)
+          + Array(repeating: 9, count: 11))
+      #expect(steps.suffix(10).map(\.right) == symbols.map { [$0] })
+      #expect(steps.dropLast(10).allSatisfy { $0.right.isEmpty })
+    }
+    #expect(seen == Set(0..<8) && task.questions(data).count == 1000)
+  }
+
+  @Test func spikesAskForTheSameTimeAgain() {
+    let task = SpikesTask(length: 50), data = task.examples(400, key: RandomKey(seed: 1))
+    guard case .values(let targets) = data.targets else { return }
+    var distances: Set<Int> = [], firsts: Set<Int> = []
+    let questions = task.questions(data)
+    for row in 0..<400 {
+      let spikes = (0..<50).filter { data.inputs[row, $0, 0] == 1 }
+      #expect(spikes.count == 2 && (0..<50).allSatisfy { [0, 1].contains(data.inputs[row, $0, 0]) })
+      let distance = spikes[1] - spikes[0]
+      distances.insert(distance)
+      firsts.insert(spikes[0])
+      #expect((0..<50).filter { targets[row, $0, 1] == 1 } == [spikes[1] + distance])
+      #expect(questions[row] == (spikes[1] + 1..<50).map { row * 50 + $0 })
+      for t in 0..<50 where t != spikes[1] + distance {
+        #expect(targets[row, t, 0] == (t > spikes[1] ? 1 : 0))
+      }
+    }
+    #expect(distances == Set(10...20) && firsts == Set(0..<10))
+    // Who waits for ever is never right.
+    var waits = targets
+    for row in 0..<400 { for t in 0..<50 { (waits[row, t, 0], waits[row, t, 1]) = (1, 0) } }
+    #expect(task.shareRight(waits, data) == task.baseline && task.shareRight(targets, data) == 1)
+  }
+
   /// The metric by hand: of two rows the first is right at all its steps, the second wrong at one.
   @Test func theShareOfRightAnswersIsCounted() {
     let task = CountingTask(letters: 2, length: 2), data = task.heldOut(.validation)  // n = 3, 6, 9 …

@@ -5,8 +5,10 @@ import Testing
 @Suite struct TasksTests {
   private static let made: [any SequenceTask] = [
     RecallTask(), AddingTask(), ParityTask(), OrderTask(), ImageRowsTask.digits(),
-    ImageRowsTask.digits(byPixel: true), ReberTask(), ReberTask(continual: 60), CountingTask(),
-    CountingTask(letters: 3), CopyingTask(),
+    ImageRowsTask.digits(.pixels), ReberTask(), ReberTask(continual: 60), CountingTask(),
+    CountingTask(letters: 3), CopyingTask(), CopyMemoryTask(length: 12), SpikesTask(length: 40),
+    RegularTask(.evenPairs), RegularTask(.cycle), RegularTask(.modular), ImageRowsTask.digits(.means),
+    ImageRowsTask.digits(.permutedMeans),
   ]
 
   @Test(arguments: made.indices)
@@ -133,10 +135,39 @@ import Testing
   }
 
   @Test func pixelsAreTheRowsOneByOne() {
-    let rows = ImageRowsTask.digits(), pixels = ImageRowsTask.digits(byPixel: true)
+    let rows = ImageRowsTask.digits(), pixels = ImageRowsTask.digits(.pixels)
     let (a, b) = (rows.heldOut(.test), pixels.heldOut(.test))
     #expect(b.inputs.shape == [a.count, 64, 1] && pixels.inputSize == 1 && pixels.length == 64)
     #expect(a.inputs.scalars == b.inputs.scalars && Self.answers(a) == Self.answers(b))
+  }
+
+  @Test func meansAreOfFourPixels() {
+    let rows = ImageRowsTask.digits().heldOut(.test), means = ImageRowsTask.digits(.means)
+    let a = rows.inputs, b = means.heldOut(.test).inputs
+    #expect(b.shape == [rows.count, 16, 1] && means.length == 16 && means.name == "digits-means")
+    for image in [0, 7, 358] {
+      for y in 0..<4 {
+        for x in 0..<4 {
+          let four = [(0, 0), (0, 1), (1, 0), (1, 1)].map { a[image, 2 * y + $0.0, 2 * x + $0.1] }
+          #expect(abs(b[image, 4 * y + x, 0] - four.reduce(0, +) / 4) < 1e-6)
+        }
+      }
+    }
+  }
+
+  /// One order for all images, and not the image's own.
+  @Test func thePermutationIsFixed() throws {
+    let plain = ImageRowsTask.digits(.means), mixed = ImageRowsTask.digits(.permutedMeans)
+    let (a, b) = (plain.heldOut(.test).inputs, mixed.heldOut(.test).inputs)
+    #expect(Self.answers(plain.heldOut(.test)) == Self.answers(mixed.heldOut(.test)))
+    func column(_ x: Tensor, _ step: Int) -> [Float] { (0..<x.shape[0]).map { x[$0, step, 0] } }
+    let columns = (0..<16).map { column(a, $0) }
+    let order = try (0..<16).map { step in try #require(columns.firstIndex(of: column(b, step))) }
+    #expect(Set(order).count == 16 && order != Array(0..<16))
+    let learned = [plain, mixed].map { $0.examples(9, key: RandomKey(seed: 1)).inputs }
+    for (step, place) in order.enumerated() {
+      #expect(column(learned[1], step) == column(learned[0], place))
+    }
   }
 
   @Test func shortestLengthsWork() {

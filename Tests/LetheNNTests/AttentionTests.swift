@@ -242,6 +242,19 @@ import Testing
     }
   }
 
+  /// As a recurrent layer its state is the cache.
+  @Test(arguments: prunings) func theCacheIsAState(_ pruning: Float?) {
+    let layer: any RecurrentLayer = layer(pruning)
+    let first = layer.run(Variable(steps(x, 0..<5)), from: nil)
+    #expect(first.state.hidden.isEmpty && first.state.cell.isEmpty)
+    let second = layer.run(Variable(steps(x, 5..<9)), from: first.state.detached)
+    let whole = layer.run(Variable(x), from: RecurrentState(hidden: []))
+    #expect(sameBits(second.output.tensor, steps(whole.output.tensor, 5..<9)))
+    #expect(second.state.attention == whole.state.attention)
+    // Two heads that keep a key and a value of 11 numbers and a sum.
+    #expect(layer.stateSizes.isEmpty && layer.stateSize(after: 6) == 6 * 2 * 23)
+  }
+
   // MARK: pruning
 
   /// The cache stays small, and outputs move by no more than the dropped weights allow.

@@ -247,6 +247,7 @@ import Testing
     let wrappers = [
       "residual", "dense_connection", "time_distributed", "time_window", "projected_lstm",
       "conv_lstm", "matrix_memory", "forgetting_attention",
+      "attentive_lstm",
     ]
     #expect(
       Set(all.layers.map { type(of: $0).kind })

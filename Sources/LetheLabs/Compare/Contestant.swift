@@ -12,7 +12,7 @@ public struct Contestant: Sendable {
   public let width: Int
   /// The trainable numbers of the whole network.
   public let parameters: Int
-  /// The numbers that are kept of a sequence from step to step.
+  /// The numbers that are kept of a sequence from step to step; where they grow, after the longest one to learn from.
   public let stateSize: Int
   private let layers: [any Layer]
   private let input: [Int]
@@ -33,7 +33,7 @@ public struct Contestant: Sendable {
     let stack = (1...count).map { entry.layer(width, $0 < count || task.answersEachStep ? .all : .last) }
     cell = entry
     self.width = width
-    stateSize = stack.reduce(0) { $0 + $1.stateSizes.reduce(0, +) }
+    stateSize = stack.reduce(0) { $0 + $1.stateSize(after: task.length) }
     layers =
       (takesItsInput || entry.wantsDenseBefore ? [Dense(width)] : []) + stack + [Dense(task.outputSize)]
     input = [.any, task.inputSize]

@@ -112,7 +112,19 @@ public struct CellLaws: Sendable {
     return most
   }
 
-  private func parts(_ state: RecurrentState) -> [Tensor] { (state.hidden + state.cell).map(\.tensor) }
+  private func parts(_ state: RecurrentState) -> [Tensor] {
+    (state.hidden + state.cell).map(\.tensor) + (state.attention?.tensors ?? [])
+  }
+
+  /// What gradients flow into of a state.
+  private func numbers(_ state: RecurrentState) -> [Tensor] { (state.hidden + state.cell).map(\.tensor) }
+
+  /// The state with its numbers on a tape; an attention's cache is a constant.
+  private func watched(_ state: RecurrentState, on tape: Tape) -> RecurrentState {
+    RecurrentState(
+      hidden: state.hidden.map { tape.watched($0.tensor) }, cell: state.cell.map { tape.watched($0.tensor) },
+      attention: state.attention)
+  }
 
   private func cut(_ x: Tensor, _ range: Range<Int>) -> Tensor {
     let (batch, time, width) = (x.shape[0], x.shape[1], x.shape[2])
@@ -126,7 +138,8 @@ public struct CellLaws: Sendable {
 
   private func rows(_ state: RecurrentState, _ row: Int) -> RecurrentState {
     func one(_ parts: [Variable]) -> [Variable] { parts.map { Variable($0.tensor.rows(row..<row + 1)) } }
-    return RecurrentState(hidden: one(state.hidden), cell: one(state.cell))
+    return RecurrentState(
+      hidden: one(state.hidden), cell: one(state.cell), attention: state.attention?.row(row))
   }
 
   private func chunks() -> Double {
@@ -200,9 +213,7 @@ public struct CellLaws: Sendable {
 
   private func nothing() -> Double {
     let x = Variable(subject.input("nil", batch: batch, time: time))
-    let zeros = subject.widths.map { Variable(Tensor(zeros: [batch, $0])) }
-    let a = subject.run(x, nil)
-    let b = subject.run(x, RecurrentState(hidden: [zeros[0]], cell: Array(zeros.dropFirst())))
+    let a = subject.run(x, nil), b = subject.run(x, subject.emptyState(batch: batch))
     return distance([a.output.tensor] + parts(a.state), [b.output.tensor] + parts(b.state))
   }
 
@@ -225,9 +236,7 @@ public struct CellLaws: Sendable {
     var watched: [Variable] = [], results: [Tensor] = []
     let (named, all) = subject.gradients { run, tape in
       let input = tape.watched(x, timing: Timing(lengths: lengths, resets: resets))
-      let state = RecurrentState(
-        hidden: start.hidden.map { tape.watched($0.tensor) }, cell: start.cell.map { tape.watched($0.tensor) }
-      )
+      let state = self.watched(start, on: tape)
       watched = [input] + state.hidden + state.cell
       let (y, final) = run(input, state)
       results = [y.tensor] + parts(final)
@@ -264,14 +273,15 @@ public struct CellLaws: Sendable {
 
   private func twin() -> Double? {
     guard let twin = subject.twin else { return nil }
-    let x = subject.input("twin", batch: 2, time: time), start = subject.state("start", batch: 2)
+    let x = subject.input("twin", batch: 2, time: time)
+    let start = subject.attends ? subject.emptyState(batch: 2) : subject.state("start", batch: 2)
     let fast = subject.run(Variable(x), start)
     var most = 0.0
     for row in 0..<2 {
-      let begin = NaiveTwin.State(parts(rows(start, row)).map { $0.scalars.map(Double.init) })
+      let begin = NaiveTwin.State(numbers(rows(start, row)).map { $0.scalars.map(Double.init) })
       let slow = twin.outcome(vectors(x, row), from: begin, resets: nil)
       let pairs = zip(fast.output.tensor.rows(row..<row + 1).scalars, slow.outputs.joined())
-      let states = zip(parts(rows(fast.state, row)).flatMap(\.scalars), slow.state.parts.joined())
+      let states = zip(numbers(rows(fast.state, row)).flatMap(\.scalars), slow.state.parts.joined())
       for (a, b) in Array(pairs) + Array(states) {
         guard a.isFinite && b.isFinite else { return .infinity }
         most = max(most, abs(Double(a) - b) / (1 + abs(b)))
@@ -304,7 +314,8 @@ public struct CellLaws: Sendable {
     guard let base = subject.twin else { return nil }
     let lengths = [4, 2, 3], count = 3, units = subject.units
     let resets = [[false, true, false, false], [false, false, false, false], [true, false, true, false]]
-    let x = subject.input("slopes", batch: count, time: 4), start = subject.state("start", batch: count)
+    let x = subject.input("slopes", batch: count, time: 4)
+    let start = subject.attends ? subject.emptyState(batch: count) : subject.state("start", batch: count)
     let key = RandomKey(seed: 3)
     let cotangent = key.child("y").uniform(shape: [count, 4, units], in: -1..<1)
     let widths = subject.widths
@@ -331,9 +342,7 @@ public struct CellLaws: Sendable {
     var watched: [Variable] = []
     let (named, all) = subject.gradients { run, tape in
       let input = tape.watched(x, timing: Timing(lengths: lengths, resets: resets))
-      let state = RecurrentState(
-        hidden: start.hidden.map { tape.watched($0.tensor) }, cell: start.cell.map { tape.watched($0.tensor) }
-      )
+      let state = self.watched(start, on: tape)
       watched = [input] + state.hidden + state.cell
       let (y, final) = run(input, state)
       return zip(final.hidden + final.cell, finals).reduce((y * Variable(cotangent)).sum()) {
@@ -341,7 +350,7 @@ public struct CellLaws: Sendable {
       }
     }
     let inputs = (0..<count).map { vectors(x, $0) }
-    let initial = parts(start).map { part in
+    let initial = numbers(start).map { part in
       (0..<count).map { row in part.rows(row..<row + 1).scalars.map(Double.init) }
     }
     let step = 1e-5

@@ -122,9 +122,12 @@ struct LawSubject: Sendable {
       })
     subject.image = image
     subject.stateSizes = layer.stateSizes
-    if let memory = layer as? MatrixMemory {
-      subject.stream = { LawStream(memory.stream()) }
-      subject.twin = MatrixMemoryTwin(memory)
+    if let layer = layer as? any StreamingLayer { subject.stream = { layer.lawStream() } }
+    switch layer {
+    case let memory as MatrixMemory: subject.twin = MatrixMemoryTwin(memory)
+    case let attention as ForgettingAttention: subject.twin = ForgettingAttentionTwin(attention)
+    case let attentive as SteppedRecurrent<AttentiveLSTMCell>: subject.twin = AttentiveLSTMTwin(attentive)
+    default: break
     }
     if var backward = layer as? any ReversibleLayer {
       backward.isReversed = true
@@ -151,8 +154,22 @@ struct LawSubject: Sendable {
     return x
   }
 
+  /// Whether what is handed on is a cache of attention, into which no gradient flows.
+  var attends: Bool { layer is ForgettingAttention }
+
   /// The widths of all parts of the state.
   var widths: [Int] { stateSizes.isEmpty ? Array(repeating: units, count: others + 1) : stateSizes }
+
+  /// The state that none given is the same as.
+  func emptyState(batch: Int) -> RecurrentState {
+    if let attention = layer as? ForgettingAttention {
+      return RecurrentState(
+        hidden: [],
+        attention: AttentionCache(batch: batch, heads: attention.heads, headSize: attention.headSize))
+    }
+    let zeros = widths.map { Variable(Tensor(zeros: [batch, $0])) }
+    return RecurrentState(hidden: [zeros[0]], cell: Array(zeros.dropFirst()))
+  }
 
   /// A state that the cell can be in: the one after a few steps.
   func state(_ name: String, batch: Int) -> RecurrentState {
@@ -177,6 +194,32 @@ private protocol ReversibleLayer: RecurrentLayer {
 
 extension SteppedRecurrent: ReversibleLayer {}
 
+private protocol StreamingLayer: RecurrentLayer {
+  func lawStream() -> LawStream
+}
+
+extension MatrixMemory: StreamingLayer {
+  func lawStream() -> LawStream {
+    var stream = self.stream()
+    return LawStream(step: { stream.step($0) }, state: { stream.state })
+  }
+}
+
+extension SteppedRecurrent: StreamingLayer {
+  func lawStream() -> LawStream {
+    var stream = self.stream()
+    return LawStream(step: { stream.step($0) }, state: { stream.state })
+  }
+}
+
+extension ForgettingAttention: StreamingLayer {
+  func lawStream() -> LawStream {
+    var stream = self.stream()
+    return LawStream(
+      step: { stream.step($0) }, state: { RecurrentState(hidden: [], attention: stream.cache) })
+  }
+}
+
 /// A stream of any cell.
 struct LawStream {
   let step: ([Float]) -> [Float]
@@ -190,11 +233,6 @@ struct LawStream {
     let box = Box(stream)
     step = { box.stream.step($0) }
     state = { box.stream.state }
-  }
-
-  init(_ stream: MatrixMemoryStream) {
-    var stream = stream
-    self.init(step: { stream.step($0) }, state: { stream.state })
   }
 
   private final class Box<Cell: RecurrentCell> {

@@ -16,6 +16,19 @@ extension NaiveTwin: LawTwin {
   }
 }
 
+extension AttentiveLSTMTwin: LawTwin {
+  func outcome(_ x: [[Double]], from state: NaiveTwin.State, resets: [Bool]?) -> (
+    outputs: [[Double]], state: NaiveTwin.State
+  ) { run(x, from: state, resets: resets) }
+}
+
+/// From an empty cache alone, which is no number to hand on: its state has no parts.
+extension ForgettingAttentionTwin: LawTwin {
+  func outcome(_ x: [[Double]], from state: NaiveTwin.State, resets: [Bool]?) -> (
+    outputs: [[Double]], state: NaiveTwin.State
+  ) { (run(x, resets: resets), state) }
+}
+
 extension MatrixMemoryTwin: LawTwin {
   func outcome(_ x: [[Double]], from state: NaiveTwin.State, resets: [Bool]?) -> (
     outputs: [[Double]], state: NaiveTwin.State

@@ -43,13 +43,23 @@ public struct TaskCatalog: Sendable {
     Entry("anbn", lengths: (2...50, 10)) { length, _ in CountingTask(letters: 2, length: length) },
     Entry("anbncn", lengths: (2...50, 10)) { length, _ in CountingTask(letters: 3, length: length) },
     Entry("copying", lengths: (4...10_000, 64)) { length, _ in CopyingTask(length: length) },
+    Entry("copy-memory", lengths: (1...10_000, 100)) { length, _ in CopyMemoryTask(length: length) },
+    Entry("spikes", lengths: (10...10_000, 150)) { length, _ in SpikesTask(length: length) },
+    regular(.evenPairs), regular(.cycle), regular(.modular),
     Entry("digits") { _, _ in ImageRowsTask.digits() },
-    Entry("digits-pixels") { _, _ in ImageRowsTask.digits(byPixel: true) },
-    Entry("mnist-rows", readsFiles: true) { _, folder in try ImageRowsTask.mnist(directory: folder) },
-    Entry("mnist-pixels", readsFiles: true) { _, folder in
-      try ImageRowsTask.mnist(directory: folder, byPixel: true)
-    },
+    Entry("digits-pixels") { _, _ in ImageRowsTask.digits(.pixels) },
+    mnist(.rows), mnist(.pixels), mnist(.means), mnist(.permutedMeans),
   ]
+
+  private static func regular(_ language: RegularTask.Language) -> Entry {
+    Entry(language.rawValue, lengths: (3...256, 40)) { length, _ in RegularTask(language, length: length) }
+  }
+
+  private static func mnist(_ reading: ImageRowsTask.Reading) -> Entry {
+    Entry(ImageRowsTask.name(reading, "mnist"), readsFiles: true) { _, folder in
+      try ImageRowsTask.mnist(directory: folder, reading)
+    }
+  }
 
   /// The task of that name, if there is one.
   public static func entry(_ name: String) -> Entry? { all.first { $0.name == name } }

@@ -37,6 +37,10 @@ public struct AttentionCache: Sendable, Equatable {
   /// The largest count of any sequence and head.
   public var largestCount: Int { lanes.map(\.count).max() ?? 0 }
 
+  /// All that is kept, number by number: of each sequence and head the keys, the values and the sums of log f, a sum in three
+  /// numbers that add up to it, then what pruning remembers.
+  package var tensors: [Tensor] { lanes.flatMap(\.tensors) }
+
   /// The part of one sequence, as a batch of 1.
   ///
   /// - Precondition: there is such a sequence.
@@ -100,6 +104,19 @@ struct AttentionLane: Sendable, Equatable {
     values.removeFirst(first * size)
     decays.removeFirst(first)
     first = 0
+  }
+
+  fileprivate var tensors: [Tensor] {
+    /// A double of ordinary size is the sum of three floats, exactly.
+    func split(_ x: Double) -> [Float] {
+      let high = Float(x), middle = Float(x - Double(high))
+      return [high, middle, Float(x - Double(high) - Double(middle))]
+    }
+    return [
+      Tensor(keys, shape: [count, size]), Tensor(values, shape: [count, size]),
+      Tensor(decays.flatMap(split), shape: [count, 3]),
+      Tensor([decay, longestQuery, longestKey].flatMap(split), shape: [3, 3]),
+    ]
   }
 
   private static func norm(_ x: UnsafePointer<Float>, _ count: Int) -> Double {

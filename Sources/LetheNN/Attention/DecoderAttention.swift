@@ -156,7 +156,7 @@ private func checkShapes(
 
 extension Variable {
   /// The same row at every step: [batch, width] → [batch, time, width].
-  fileprivate func repeatedInTime(_ time: Int) -> Variable {
+  func repeatedInTime(_ time: Int) -> Variable {
     time == 0
       ? Variable(Tensor(zeros: [shape[0], 0, shape[1]]))
       : .stacked(Array(repeating: self, count: time), batch: shape[0], width: shape[1])
@@ -166,7 +166,7 @@ extension Variable {
 /// The softmax of the scores over each row's length, and the mean of the memory by it.
 ///
 /// *Shapes*: scores [batch, time], memory [batch, time, m] → [batch, m], [batch, time].
-private func attending(_ scores: Variable, _ memory: Variable) -> (context: Variable, weights: Variable) {
+func attending(_ scores: Variable, _ memory: Variable) -> (context: Variable, weights: Variable) {
   let (batch, time, width) = (memory.shape[0], memory.shape[1], memory.shape[2])
   let lengths = memory.timing?.lengths ?? Array(repeating: time, count: batch)
   let (e, h) = (scores.tensor, memory.tensor)

@@ -97,6 +97,9 @@ public struct CellCatalog: Sendable {
       "zoneout", "LSTM that keeps old states by chance", LSTMRecipe(zoneout: .init(hidden: 0.1, cell: 0.2))),
     Entry(name: "lstm_bias0", summary: "LSTM whose forget bias starts at 0") { LSTMCell($0, forgetBias: 0) },
     Entry(name: "lstm_bias5", summary: "LSTM whose forget bias starts at 5") { LSTMCell($0, forgetBias: 5) },
+    Entry(name: "lstm_chrono", summary: "LSTM that starts with half-lives up to a lag of 100 steps") {
+      LSTMCell($0, longestLag: 100)
+    },
     Entry(name: "ema", summary: "exponential moving average") { EMACell($0) },
     Entry(name: "leaky", summary: "leaky integrator") { LeakyCell($0) },
     memory("mlstm", "matrix memory of xLSTM, exponential gates", .mLSTM),
@@ -106,6 +109,12 @@ public struct CellCatalog: Sendable {
     memory(
       "deltanet_negative", "Gated DeltaNet, eigenvalues from -1 to 1",
       .gatedDeltaNet(negativeEigenvalues: true)),
+    Entry(name: "attentive", summary: "LSTM whose forget gate attends to its last outputs, on the tape") {
+      SteppedRecurrent(AttentiveLSTMCell($0), outputs: $1)
+    },
+    Entry(name: "fox", summary: "softmax attention with a forget gate", wantsDenseBefore: true) {
+      ForgettingAttention($0, heads: 4, headSize: ($0 + 3) / 4, outputs: $1, pruning: 1e-6)
+    },
     Entry(name: "fgn", summary: "Forgetting Gate Network, the demo's") {
       ForgettingGateNetwork($0, outputs: $1)
     },

@@ -11,6 +11,8 @@ import LetheCore
 ///
 /// Each b is the sum of the two biases of a file. Gates stand in the order i, f, g, o.
 /// The forget bias starts at 1 (Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015); PyTorch's is 0.
+/// With `longestLag` it starts at log u, u uniform in 1..<longestLag − 1, and the input bias at −log u (chrono
+/// initialisation: Tallec & Ollivier 2018, arXiv 1804.11188, eq. 16).
 /// *Source*: Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000.
 public struct LSTMCell: RecurrentCell {
   public static let kind = "lstm"
@@ -21,28 +23,32 @@ public struct LSTMCell: RecurrentCell {
   public var gateActivation: GateActivation
   /// What differs from the equations above, if anything.
   public var recipe: LSTMRecipe?
+  /// The longest lag to start with, for chrono initialisation; `nil`: `forgetBias` says it.
+  public var longestLag: Int?
 
   /// A cell of the given width.
   public init(
-    _ hiddenSize: Int, forgetBias: Float = 1, gateActivation: GateActivation = .sigmoid,
-    recipe: LSTMRecipe? = nil
+    _ hiddenSize: Int, forgetBias: Float = 1, longestLag: Int? = nil,
+    gateActivation: GateActivation = .sigmoid, recipe: LSTMRecipe? = nil
   ) {
     self.hiddenSize = hiddenSize
     self.forgetBias = forgetBias
     self.gateActivation = gateActivation
     self.recipe = recipe
+    self.longestLag = longestLag
   }
 
   enum CodingKeys: String, CodingKey {
     case recipe
     case hiddenSize = "hidden_size"
     case forgetBias = "forget_bias"
+    case longestLag = "longest_lag"
     case gateActivation = "gate_activation"
   }
 
   public var description: CellDescription {
     if let recipe, recipe != LSTMRecipe() {
-      return recipe.description(gateActivation, forgetBias: forgetBias)
+      return recipe.description(gateActivation, forgetStart: forgetStart, isChrono: longestLag != nil)
     }
     var description = CellDescription.lstm
     description.gateActivation = gateActivation
@@ -50,11 +56,24 @@ public struct LSTMCell: RecurrentCell {
   }
   public var biasInitializers: [Initializer] {
     let own = description
-    return own.program == nil ? [.zeros, .constant(forgetBias), .zeros, .zeros] : own.biasInitializers
+    if own.program != nil { return own.biasInitializers }
+    return [longestLag == nil ? .zeros : .opposite(of: 1), forgetStart, .zeros, .zeros]
+  }
+  private var forgetStart: Initializer {
+    longestLag.map { .chrono(longest: $0) } ?? .constant(forgetBias)
   }
   public func check() throws(LetheError) {
     if let fault = recipe?.contradiction {
       throw LetheError(Self.kind, "its recipe contradicts itself: \(fault)")
+    }
+    guard let longestLag else { return }
+    guard longestLag > 2, forgetBias == 1, recipe?.forgetGate ?? true else {
+      throw LetheError(
+        Self.kind, "the longest lag cannot be taken",
+        expected: "above 2, in a cell with a forget gate and no forget bias of its own",
+        found:
+          "lag \(longestLag), forget bias \(forgetBias)\(recipe?.forgetGate ?? true ? "" : ", no forget gate")"
+      )
     }
   }
 }
@@ -66,24 +85,25 @@ extension Recurrent where Cell == LSTMCell {
   /// Layers that learn their input width when they are built, inside `Sequential`.
   public init(
     _ hiddenSize: Int, layers: Int = 1, bidirectional: Bool = false, outputs: RecurrentOutputs = .last,
-    forgetBias: Float = 1, gateActivation: GateActivation = .sigmoid,
+    forgetBias: Float = 1, longestLag: Int? = nil, gateActivation: GateActivation = .sigmoid,
     dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil
   ) {
     self.init(
-      LSTMCell(hiddenSize, forgetBias: forgetBias, gateActivation: gateActivation), layers: layers,
-      bidirectional: bidirectional, outputs: outputs, dropout: dropout, headSize: headSize)
+      LSTMCell(
+        hiddenSize, forgetBias: forgetBias, longestLag: longestLag, gateActivation: gateActivation),
+      layers: layers, bidirectional: bidirectional, outputs: outputs, dropout: dropout, headSize: headSize)
   }
 
   /// Layers ready for use.
   public init(
     inputSize: Int, hiddenSize: Int, layers: Int = 1, bidirectional: Bool = false,
     outputs: RecurrentOutputs = .all,
-    forgetBias: Float = 1, gateActivation: GateActivation = .sigmoid,
+    forgetBias: Float = 1, longestLag: Int? = nil, gateActivation: GateActivation = .sigmoid,
     dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       hiddenSize, layers: layers, bidirectional: bidirectional, outputs: outputs, forgetBias: forgetBias,
-      gateActivation: gateActivation, dropout: dropout, headSize: headSize)
+      longestLag: longestLag, gateActivation: gateActivation, dropout: dropout, headSize: headSize)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 }

@@ -109,16 +109,18 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
     }
   }
 
-  func description(_ activation: GateActivation, forgetBias: Float) -> CellDescription {
+  /// The cell. With chrono initialisation the input gate, where there is one of its own, starts opposite to the forget gate.
+  func description(_ activation: GateActivation, forgetStart: Initializer, isChrono: Bool) -> CellDescription
+  {
     CellDescription("LSTM") { cell in
       let c = cell.state("cell")
       let before = fullGateRecurrence ? gateNames.map { cell.state("\($0)_gate") } : []
 
       func sum(
-        _ name: String, gates: [Signal] = [], bias: Float = 0, peephole seen: Signal? = nil
+        _ name: String, gates: [Signal] = [], bias: Initializer = .zeros, peephole seen: Signal? = nil
       ) -> Signal {
         var sum = cell.gate(
-          name, sees: [.input, .hidden] + gates.map { .signal($0) }, bias: .constant(bias))
+          name, sees: [.input, .hidden] + gates.map { .signal($0) }, bias: bias)
         if peepholes, let seen { sum = sum + cell.vector("peephole_\(name)") * seen }
         if case .sums(let bound) = clip { sum = clamp(sum, -bound, bound) }
         return sum
@@ -129,16 +131,20 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
       var i: Signal?
       var f: Signal?
       if writing == .budget {
-        let a = sum("forget", gates: before, bias: forgetBias, peephole: c) / temperature
-        let b = sum("input", gates: before, peephole: c) / temperature
+        let inputStart: Initializer = isChrono ? .opposite(of: 0) : .zeros
+        let a = sum("forget", gates: before, bias: forgetStart, peephole: c) / temperature
+        let b = sum("input", gates: before, bias: inputStart, peephole: c) / temperature
         let most = relu(max(a, b))
         let (keep, write) = (exp(a - most), exp(b - most))
         let all = exp(-most) + keep + write
         (f, i) = (keep / all, write / all)
       } else {
-        if inputGate && writing == .free { i = opened(sum("input", gates: before, peephole: c)) }
+        if inputGate && writing == .free {
+          let inputStart: Initializer = isChrono ? .opposite(of: 1) : .zeros
+          i = opened(sum("input", gates: before, bias: inputStart, peephole: c))
+        }
         if forgetGate {
-          let forget = sum("forget", gates: before, bias: forgetBias, peephole: c)
+          let forget = sum("forget", gates: before, bias: forgetStart, peephole: c)
           f = hardForget ? hardStep(forget) : opened(forget)
         }
         if writing == .coupled, let f { i = 1 - f }

@@ -33,7 +33,8 @@ public indirect enum Initializer: Sendable, Equatable {
   /// Uniform in 0..<1.
   case unit
   /// log u for u uniform in 1..<longest: a forget bias b with half-lives spread up to the longest lag expected, since
-  /// 1 / (1 − σ(log u)) = 1 + u. *Source*: Tallec & Ollivier 2018, arXiv 1804.11188, eq. 16; its input gate starts at −b.
+  /// 1 / (1 − σ(log u)) = 1 + u. *Source*: Tallec & Ollivier 2018, arXiv 1804.11188, eq. 16; its input gate starts at −b, see
+  /// `opposite`.
   case chrono(longest: Int)
   /// b with σ(b) = ½^(1 / half-life), half-lives uniform on a logarithmic scale: forget biases that spread memory.
   case halfLives(ClosedRange<Float>)
@@ -45,6 +46,8 @@ public indirect enum Initializer: Sendable, Equatable {
   /// The first dimension cut into equal blocks, each with its own initialiser: the gates of a recurrent
   /// matrix.
   case stacked([Initializer])
+  /// In `stacked` alone: minus what the block of that number starts with, number by number.
+  case opposite(of: Int)
 
   /// What embeddings start with: normal with deviation 1, as in PyTorch.
   public static var embedding: Initializer { .normal(deviation: 1) }
@@ -92,6 +95,7 @@ public indirect enum Initializer: Sendable, Equatable {
       }
       return Tensor(values, shape: shape)
     case .stacked(let blocks): return Self.stack(blocks, shape, key)
+    case .opposite: stop("Initializer.opposite: it is of another block of a stack, and there is none")
     }
   }
 
@@ -128,7 +132,12 @@ public indirect enum Initializer: Sendable, Equatable {
       stop("Initializer.stacked: \(blocks.count) blocks do not divide the shape \(shape)")
     }
     let part = [rows / blocks.count] + shape.dropFirst()
-    let parts = blocks.enumerated().map { $1.make(shape: part, key: key.child($0)) }
+    let parts = blocks.enumerated().map { index, block in
+      guard case .opposite(let other) = block else { return block.make(shape: part, key: key.child(index)) }
+      require(
+        blocks.indices.contains(other), "Initializer.opposite: there is no block \(other) of \(blocks.count)")
+      return blocks[other].make(shape: part, key: key.child(other)) * -1
+    }
     return Tensor(parts.flatMap(\.scalars), shape: shape)
   }
 }

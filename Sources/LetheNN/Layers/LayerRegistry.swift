@@ -5,7 +5,7 @@ public enum LayerRegistry {
   static let types: [any Layer.Type] = [
     ActivationLayer.self, Conv2D.self, Dense.self, Dropout.self, Embedding.self, Flatten.self,
     ForgettingAttention.self, ForgettingGateNetwork.self, GRU.self, LayerNorm.self, LSTM.self,
-    MatrixMemory.self, MaxPool2D.self, RNN.self, Rows.self,
+    MatrixMemory.self, MaxPool2D.self, RNN.self, Rows.self, SteppedRecurrent<AttentiveLSTMCell>.self,
     Sequential.self, Residual.self, DenseConnection.self, TimeDistributed.self, TimeWindow.self,
     Recurrent<MGUCell>.self, Recurrent<JANETCell>.self, Recurrent<IndRNNCell>.self,
     Recurrent<LiGRUCell>.self, Recurrent<AUGRUCell>.self, Recurrent<DecayGRUCell>.self,

@@ -52,15 +52,20 @@ public struct RecurrentState {
   public var hidden: [Variable]
   /// c, for cells that have one; cells with more states have all but h here, those of a layer side by side.
   public var cell: [Variable]
+  /// What attention has seen, for a layer that attends instead of carrying numbers on: a constant.
+  public var attention: AttentionCache?
 
   /// A state of the given parts.
-  public init(hidden: [Variable], cell: [Variable] = []) {
+  public init(hidden: [Variable], cell: [Variable] = [], attention: AttentionCache? = nil) {
     self.hidden = hidden
     self.cell = cell
+    self.attention = attention
   }
 
   /// The same numbers as constants, so that no gradient flows further back (truncated backpropagation).
   public var detached: RecurrentState {
-    RecurrentState(hidden: hidden.map { Variable($0.tensor) }, cell: cell.map { Variable($0.tensor) })
+    RecurrentState(
+      hidden: hidden.map { Variable($0.tensor) }, cell: cell.map { Variable($0.tensor) },
+      attention: attention)
   }
 }

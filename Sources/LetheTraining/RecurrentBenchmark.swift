@@ -5,8 +5,10 @@ import LetheNN
 ///
 /// Operations are counted as forward 2 · R · H · (G · I + U · H) for R real steps (batch · time, or the sum of the lengths)
 /// with G gates that see the input and U that see a state (4 and 4 for LSTM, 3 and 3 for GRU, 1 and 1 for RNN): 2 for each
-/// number of its matrices; matrix memories also count what they do with their state, attention each pair of a step and one
-/// that it may see. A training step counts three times that: forward with all outputs, mean squared error, backward with
+/// number of its matrices; matrix memories also count what they do with their state. Of attention the matrices alone count:
+/// how many steps it weighs depends on what it prunes.
+///
+/// A training step counts three times that: forward with all outputs, mean squared error, backward with
 /// the gradients of the input and of all weights.
 public struct RecurrentBenchmark: Sendable {
   /// What is timed.
@@ -120,9 +122,7 @@ public struct RecurrentBenchmark: Sendable {
     func build(_ layer: inout some RecurrentLayer, scalars: Int = 0) throws -> (operations: Int, width: Int) {
       let shape = try layer.build(input: [.any, input + scalars])
       layer.initialize(key: RandomKey(seed: 1))
-      let ofState =
-        (layer as? MatrixMemory)?.memoryOperations
-        ?? (layer as? ForgettingAttention).map { $0.pairOperations * (time + 1) / 2 } ?? 0
+      let ofState = (layer as? MatrixMemory)?.memoryOperations ?? 0
       let operations = layer.parameters.reduce(ofState) {
         $0 + ($1.value.shape.count == 2 ? 2 * $1.value.count : 0)
       }

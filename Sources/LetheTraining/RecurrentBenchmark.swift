@@ -19,7 +19,7 @@ public struct RecurrentBenchmark: Sendable {
     case adam
     /// The outputs of whole sequences.
     case infer
-    /// The same with every gate and state recorded.
+    /// The same with every gate and state recorded, of layers that have them by name: without a `recordingLimit`.
     case record
     /// One step at a time at batch 1, the state carried, `groupSteps` steps on one clock.
     case stream
@@ -103,7 +103,7 @@ public struct RecurrentBenchmark: Sendable {
 
   /// Runs it on `Parallel.threads` threads.
   ///
-  /// - Throws: `LetheError` when a size is not above 0 or is too large to try.
+  /// - Throws: `LetheError` when a size is not above 0 or is too large to try, or when there is nothing to record.
   public func run() throws -> Report {
     for (name, size, most) in [
       ("--batch", batch, 1 << 16), ("--time", mode == .stream ? groupSteps : time, 1 << 20),
@@ -115,6 +115,11 @@ public struct RecurrentBenchmark: Sendable {
     guard batch * time * (input + 8 * hidden) < 1 << 31 else {
       throw LetheError(
         "--batch and --time", "would need more than about 8 GB", expected: "fewer steps, features or units")
+    }
+    if mode == .record, let limit = type(of: cell.layer(1, .all)).recordingLimit {
+      throw LetheError(
+        "--mode record", "finds nothing to record in '\(cell.name)': \(limit)",
+        advice: "take --mode infer")
     }
     let isa = try InstructionSet.chosen()
     let threads = mode.isStreaming ? 1 : Parallel.threads

@@ -29,6 +29,24 @@ import Testing
     #expect(abs(gflops * 1e9 * seconds / operations - 1) < 1e-6)
   }
 
+  @Test(arguments: ["mlstm", "fox", "attentive"])
+  func recordingNothingIsRefused(cell: String) throws {
+    let words = "bench --cell \(cell) --input 3 --hidden 8 --repeats 3 --json --mode record"
+    let result = try LetheProgram.run(words.split(separator: " ").map(String.init))
+    #expect(result.status == 1 && result.output.isEmpty)
+    #expect(
+      result.errorLines.count == 1 && result.errors.contains("nothing to record in '\(cell)'"),
+      "\(result.errors)")
+  }
+
+  @Test(arguments: ["lstm", "fgn", "peephole"])
+  func gatesWithNamesAreRecorded(cell: String) throws {
+    let words = "bench --cell \(cell) --input 3 --hidden 8 --repeats 3 --json --mode record"
+    let result = try LetheProgram.run(words.split(separator: " ").map(String.init))
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(try result.objects().first?["mode"] as? String == "record")
+  }
+
   @Test(arguments: ["layer_norm", "fgn", "deltanet_negative", "peephole"])
   func layersOfAnyKindAreTimed(cell: String) throws {
     for mode in ["adam", "latency"] {

@@ -71,7 +71,10 @@ struct CompareCommand: ParsableCommand {
   var layers = Count(1)
   @Option(help: ArgumentHelp("Runs of each cell, from the seeds 1, 2, … up to 1000.", valueName: "n"))
   var seeds = Count(3)
-  @Option(help: ArgumentHelp("Steps of a sequence; see TASKS for what it is otherwise.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp(
+      "The length that TASKS gives, another one: steps of a sequence, of the wait, letters of a kind.",
+      valueName: "n"))
   var length: Int?
   @Option(
     help: ArgumentHelp(

@@ -41,13 +41,14 @@ public struct RegularTask: SequenceTask {
     switch language {
     case .evenPairs:
       (inputSize, outputSize) = (2, 2)
-      meaning = "say whether a and b follow each other evenly often, on longer strings than were learned from"
+      meaning =
+        "say whether a and b follow each other evenly often, on strings at least as long as were learned from"
     case .cycle:
       (inputSize, outputSize) = (3, Self.modulus)
-      meaning = "say where on a ring of five the moves lead, on longer walks than were learned from"
+      meaning = "say where on a ring of five the moves lead, on walks at least as long as were learned from"
     case .modular:
       (inputSize, outputSize) = (Self.modulus + 3, Self.modulus)
-      meaning = "give an expression's value modulo 5, on longer ones than were learned from"
+      meaning = "give an expression's value modulo 5, of ones at least as long as were learned from"
     }
   }
 

@@ -29,6 +29,8 @@ struct CompareCommand: ParsableCommand {
         cycle, modular   a walk round five places; sums and products modulo 5 (as long)
         digits           the built-in digits, row by row (8 rows of 8)
         digits-pixels    the same, pixel by pixel (64 steps)
+        digits-means     the same, by means of 2 x 2 pixels (16 steps)
+        digits-permuted  digits-means in a fixed random order
         mnist-rows       MNIST, row by row (28 rows of 28); needs --data
         mnist-pixels     the same, pixel by pixel (784 steps); needs --data
         mnist-means      the same, by means of 2 x 2 pixels (196 steps); needs --data

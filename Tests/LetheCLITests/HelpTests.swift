@@ -22,7 +22,7 @@ import Testing
         "--task", "recall", "adding", "parity", "order", "reber-continual", "anbncn", "copying",
         "copy-memory",
         "spikes", "even-pairs", "cycle", "modular", "mnist-means", "mnist-permuted",
-        "digits-pixels",
+        "digits-pixels", "digits-means", "digits-permuted",
         "mnist-rows", "--cells", "minlstm", "--layers",
         "--budget",
         "--steps", "--match", "width", "--hidden", "--seeds", "--length", "--lr", "--data", "--out",

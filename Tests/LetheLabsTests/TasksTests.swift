@@ -29,6 +29,7 @@ import Testing
     ("recall", 50), ("adding", 100), ("parity", 40), ("order", 50), ("reber", 40), ("reber-continual", 150),
     ("anbn", 21), ("anbncn", 31), ("copying", 68), ("copy-memory", 120), ("spikes", 150),
     ("even-pairs", 40), ("cycle", 40), ("modular", 39), ("digits", 8), ("digits-pixels", 64),
+    ("digits-means", 16), ("digits-permuted", 16),
   ])
   func lengthIsThatOfTheLongest(name: String, length: Int) throws {
     let task = try #require(try TaskCatalog.entry(name)?.task())

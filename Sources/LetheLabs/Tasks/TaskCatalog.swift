@@ -47,13 +47,16 @@ public struct TaskCatalog: Sendable {
     Entry("copy-memory", lengths: (1...10_000, 100)) { length, _ in CopyMemoryTask(wait: length) },
     Entry("spikes", lengths: (10...10_000, 150)) { length, _ in SpikesTask(length: length) },
     regular(.evenPairs), regular(.cycle), regular(.modular),
-    Entry("digits") { _, _ in ImageRowsTask.digits() },
-    Entry("digits-pixels") { _, _ in ImageRowsTask.digits(.pixels) },
+    digits(.rows), digits(.pixels), digits(.means), digits(.permutedMeans),
     mnist(.rows), mnist(.pixels), mnist(.means), mnist(.permutedMeans),
   ]
 
   private static func regular(_ language: RegularTask.Language) -> Entry {
     Entry(language.rawValue, lengths: (3...256, 40)) { length, _ in RegularTask(language, most: length) }
+  }
+
+  private static func digits(_ reading: ImageRowsTask.Reading) -> Entry {
+    Entry(ImageRowsTask.name(reading, "digits")) { _, _ in ImageRowsTask.digits(reading) }
   }
 
   private static func mnist(_ reading: ImageRowsTask.Reading) -> Entry {

@@ -12,10 +12,10 @@ struct BenchCommand: ParsableCommand {
     discussion: """
       A training step (train) is forward with all outputs, mean squared error, and backward with the gradients of the \
       input and of all weights; adam adds Adam's step. infer is the outputs of whole sequences, record the \
-      same with every gate and state kept. stream is one step at batch 1, the state carried; latency the same with a clock around every step, for the slowest one. Operations \
+      same with every gate and state kept, of cells that name them (not matrix memories, fox and attentive). stream is one step at batch 1, the state carried; latency the same with a clock around every step, for the slowest one. Operations \
       are counted as 2 · R · H · (G · I + U · H) for R real steps, with G gates that see the input and U that see a state \
       (4 and 4 for lstm, 3 and 3 for gru), which is 2 for each number of the matrices; of mlstm, gla, hgrn2 and deltanet \
-      also 5 (deltanet 7) for each number of the state, of fox 2 (T + 1) for each number of its values. A training step counts three times that. The peak is what independent multiply-adds reach on one core in the same run, \
+      also 5 (deltanet 7) for each number of the state; of fox and attentive the matrices alone, not the steps they weigh. A training step counts three times that. The peak is what independent multiply-adds reach on one core in the same run, \
       the median of several bursts, times the cores in use.
 
       EXAMPLES:

@@ -22,17 +22,19 @@ struct CompareCommand: ParsableCommand {
         reber            which symbol ends an embedded Reber string (up to 40 steps)
         reber-continual  the same, string after string (streams of 150 steps, tested on 5,000)
         anbn, anbncn     what may follow in a..ab..b(c..c) (up to 10 each, tested on 11 to 100)
-        copying          four tokens among blanks, in their order (64 steps)
+        copying          selective copying: four tokens among blanks, in their order (64 steps)
         copy-memory      ten symbols after a wait, in their order (100 steps)
         spikes           when the time between two spikes is over again (150 steps)
         even-pairs       whether ab and ba are even (3 to 40 steps, tested on 40 to 256)
         cycle, modular   a walk round five places; sums and products modulo 5 (as long)
         digits           the built-in digits, row by row (8 rows of 8)
         digits-pixels    the same, pixel by pixel (64 steps)
+        digits-means, digits-means-permuted
+                         the same, by means of 2 x 2 pixels (16 steps); these in a fixed random order
         mnist-rows       MNIST, row by row (28 rows of 28); needs --data
         mnist-pixels     the same, pixel by pixel (784 steps); needs --data
-        mnist-means      the same, by means of 2 x 2 pixels (196 steps); needs --data
-        mnist-permuted   mnist-means in a fixed random order; needs --data
+        mnist-means, mnist-means-permuted
+                         the same, by means of 2 x 2 pixels (196 steps); these in a fixed random order; need --data
 
       EXAMPLES:
         lethe compare --task recall
@@ -71,7 +73,10 @@ struct CompareCommand: ParsableCommand {
   var layers = Count(1)
   @Option(help: ArgumentHelp("Runs of each cell, from the seeds 1, 2, … up to 1000.", valueName: "n"))
   var seeds = Count(3)
-  @Option(help: ArgumentHelp("Steps of a sequence; see TASKS for what it is otherwise.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp(
+      "The length that TASKS gives, another one: steps of a sequence, of the wait, letters of a kind.",
+      valueName: "n"))
   var length: Int?
   @Option(
     help: ArgumentHelp(

@@ -5,8 +5,10 @@ import LetheNN
 ///
 /// Operations are counted as forward 2 · R · H · (G · I + U · H) for R real steps (batch · time, or the sum of the lengths)
 /// with G gates that see the input and U that see a state (4 and 4 for LSTM, 3 and 3 for GRU, 1 and 1 for RNN): 2 for each
-/// number of its matrices; matrix memories also count what they do with their state, attention each pair of a step and one
-/// that it may see. A training step counts three times that: forward with all outputs, mean squared error, backward with
+/// number of its matrices; matrix memories also count what they do with their state. Of attention the matrices alone count:
+/// how many steps it weighs depends on what it prunes.
+///
+/// A training step counts three times that: forward with all outputs, mean squared error, backward with
 /// the gradients of the input and of all weights.
 public struct RecurrentBenchmark: Sendable {
   /// What is timed.
@@ -17,7 +19,7 @@ public struct RecurrentBenchmark: Sendable {
     case adam
     /// The outputs of whole sequences.
     case infer
-    /// The same with every gate and state recorded.
+    /// The same with every gate and state recorded, of layers that have them by name: without a `recordingLimit`.
     case record
     /// One step at a time at batch 1, the state carried, `groupSteps` steps on one clock.
     case stream
@@ -101,7 +103,7 @@ public struct RecurrentBenchmark: Sendable {
 
   /// Runs it on `Parallel.threads` threads.
   ///
-  /// - Throws: `LetheError` when a size is not above 0 or is too large to try.
+  /// - Throws: `LetheError` when a size is not above 0 or is too large to try, or when there is nothing to record.
   public func run() throws -> Report {
     for (name, size, most) in [
       ("--batch", batch, 1 << 16), ("--time", mode == .stream ? groupSteps : time, 1 << 20),
@@ -114,15 +116,18 @@ public struct RecurrentBenchmark: Sendable {
       throw LetheError(
         "--batch and --time", "would need more than about 8 GB", expected: "fewer steps, features or units")
     }
+    if mode == .record, let limit = type(of: cell.layer(1, .all)).recordingLimit {
+      throw LetheError(
+        "--mode record", "finds nothing to record in '\(cell.name)': \(limit)",
+        advice: "take --mode infer")
+    }
     let isa = try InstructionSet.chosen()
     let threads = mode.isStreaming ? 1 : Parallel.threads
     let before = repeats == nil ? isa.measurePeak() : 0
     func build(_ layer: inout some RecurrentLayer, scalars: Int = 0) throws -> (operations: Int, width: Int) {
       let shape = try layer.build(input: [.any, input + scalars])
       layer.initialize(key: RandomKey(seed: 1))
-      let ofState =
-        (layer as? MatrixMemory)?.memoryOperations
-        ?? (layer as? ForgettingAttention).map { $0.pairOperations * (time + 1) / 2 } ?? 0
+      let ofState = (layer as? MatrixMemory)?.memoryOperations ?? 0
       let operations = layer.parameters.reduce(ofState) {
         $0 + ($1.value.shape.count == 2 ? 2 * $1.value.count : 0)
       }

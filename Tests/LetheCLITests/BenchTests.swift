@@ -2,21 +2,49 @@ import LetheTestSupport
 import Testing
 
 @Suite struct BenchTests {
-  /// Of width 8: 4 heads with a key of 1 and a value of 2; two operations a weight, five a number of S, eight steps,
-  /// three times that in training.
-  @Test(arguments: [("train", 3.0), ("infer", 1.0), ("stream", 1.0)])
-  func operationsOfAMatrixMemoryAreCounted(mode: String, times: Double) throws {
+  /// Two operations a weight, all real steps, three times that in training. mLSTM of width 8 has 4 heads with a key of 1 and
+  /// a value of 2, and five operations a number of S; fox four heads of 2, and nothing for the steps that it weighs.
+  @Test(
+    arguments: [
+      ("mlstm", 2 * (4 * 3 + 4 * 3 + 8 * 3 + 8 * 3 + 8 * 8) + 5 * 4 * 1 * 2),
+      ("fox", 2 * (8 * 3 + 8 * 3 + 8 * 3 + 4 * 3 + 8 * 8)),
+    ],
+    [("train", 3.0), ("train --ragged", 3.0), ("infer", 1.0), ("stream", 1.0)])
+  func operationsAreCounted(_ cell: (name: String, each: Int), _ mode: (words: String, times: Double)) throws
+  {
     let words =
-      "bench --cell mlstm --input 3 --hidden 8 --repeats 3 --json --mode \(mode)"
-      + (mode == "stream" ? "" : " --batch 2 --time 4")
+      "bench --cell \(cell.name) --input 3 --hidden 8 --repeats 3 --json --mode \(mode.words)"
+      + (mode.words == "stream" ? "" : " --batch 2 --time 9")
     let line = try #require(
       try LetheProgram.run(words.split(separator: " ").map(String.init)).objects().first)
-    let weights = 4 * 3 + 4 * 3 + 8 * 3 + 8 * 3 + 8 * 8
-    let steps = mode == "stream" ? 1.0 : 8.0
-    let operations = times * steps * Double(2 * weights + 5 * 4 * 1 * 2)
+    let steps = try #require(line["real_steps"] as? Int)
+    switch mode.words {
+    case "stream": #expect(steps == 1)
+    case "train --ragged": #expect((2..<18).contains(steps))
+    default: #expect(steps == 18)
+    }
+    let operations = mode.times * Double(steps * cell.each)
     let seconds = try #require(line["median_seconds"] as? Double)
     let gflops = try #require(line["gflops"] as? Double)
     #expect(abs(gflops * 1e9 * seconds / operations - 1) < 1e-6)
+  }
+
+  @Test(arguments: ["mlstm", "fox", "attentive"])
+  func recordingNothingIsRefused(cell: String) throws {
+    let words = "bench --cell \(cell) --input 3 --hidden 8 --repeats 3 --json --mode record"
+    let result = try LetheProgram.run(words.split(separator: " ").map(String.init))
+    #expect(result.status == 1 && result.output.isEmpty)
+    #expect(
+      result.errorLines.count == 1 && result.errors.contains("nothing to record in '\(cell)'"),
+      "\(result.errors)")
+  }
+
+  @Test(arguments: ["lstm", "fgn", "peephole"])
+  func gatesWithNamesAreRecorded(cell: String) throws {
+    let words = "bench --cell \(cell) --input 3 --hidden 8 --repeats 3 --json --mode record"
+    let result = try LetheProgram.run(words.split(separator: " ").map(String.init))
+    #expect(result.status == 0, "\(result.errors)")
+    #expect(try result.objects().first?["mode"] as? String == "record")
   }
 
   @Test(arguments: ["layer_norm", "fgn", "deltanet_negative", "peephole"])

@@ -80,7 +80,7 @@ import Testing
     #expect(result.output.isEmpty)
   }
 
-  @Test(arguments: ["mnist-rows", "mnist-means", "mnist-permuted"])
+  @Test(arguments: ["mnist-rows", "mnist-means", "mnist-means-permuted"])
   func mnistIsReadStepByStep(task: String) throws {
     let folder = try TemporaryFolder()
     try TinyMNIST.write(to: folder)

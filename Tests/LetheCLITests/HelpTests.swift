@@ -21,8 +21,8 @@ import Testing
       [
         "--task", "recall", "adding", "parity", "order", "reber-continual", "anbncn", "copying",
         "copy-memory",
-        "spikes", "even-pairs", "cycle", "modular", "mnist-means", "mnist-permuted",
-        "digits-pixels",
+        "spikes", "even-pairs", "cycle", "modular", "mnist-means", "mnist-means-permuted",
+        "digits-pixels", "digits-means", "digits-means-permuted",
         "mnist-rows", "--cells", "minlstm", "--layers",
         "--budget",
         "--steps", "--match", "width", "--hidden", "--seeds", "--length", "--lr", "--data", "--out",

@@ -21,7 +21,7 @@ import Testing
 
   @Test(arguments: RegularTask.Language.allCases)
   func lengthsAreWhatItSays(language: RegularTask.Language) throws {
-    let task = RegularTask(language, length: 20)
+    let task = RegularTask(language, most: 20)
     let learned = try #require(task.examples(500, key: RandomKey(seed: 1)).lengths)
     let odd = language == .modular
     let possible = Set(3...20).filter { !odd || $0 % 2 == 1 }
@@ -50,7 +50,7 @@ import Testing
 
   /// The value in whole numbers, term by term, without any modulus on the way.
   @Test func expressionsHaveTheirValue() {
-    let task = RegularTask(.modular, length: 15)
+    let task = RegularTask(.modular, most: 15)
     var signs: Set<Int> = []
     for (symbols, answer) in Self.strings(task, task.examples(400, key: RandomKey(seed: 4))) {
       #expect(symbols.count % 2 == 1)

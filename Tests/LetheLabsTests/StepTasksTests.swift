@@ -99,7 +99,7 @@ import Testing
 
   @Test(arguments: [2, 3])
   func stringsToCountAreAllOfTheirLengths(letters: Int) {
-    let task = CountingTask(letters: letters, length: 5)
+    let task = CountingTask(letters: letters, most: 5)
     func numbers(_ data: Dataset) -> [Int] {
       (0..<data.count).map { row in
         let steps = Self.row(data, row), n = (steps.count - 1) / letters
@@ -122,7 +122,7 @@ import Testing
   }
 
   @Test func copyingAsksForTheTokensInOrder() throws {
-    let task = CopyingTask(length: 12), data = task.examples(200, key: RandomKey(seed: 1))
+    let task = CopyingTask(steps: 12), data = task.examples(200, key: RandomKey(seed: 1))
     let lengths = try #require(data.lengths)
     #expect(Set(lengths) == Set(8...16))
     var places: Set<Int> = []
@@ -140,7 +140,7 @@ import Testing
   }
 
   @Test(arguments: [1, 7]) func copyMemoryAsksAfterTheWait(wait: Int) {
-    let task = CopyMemoryTask(length: wait), data = task.examples(100, key: RandomKey(seed: 1))
+    let task = CopyMemoryTask(wait: wait), data = task.examples(100, key: RandomKey(seed: 1))
     #expect(data.inputs.shape == [100, wait + 20, 10] && data.lengths == nil)
     var seen: Set<Int> = []
     for row in 0..<100 {
@@ -181,7 +181,7 @@ import Testing
 
   /// The metric by hand: of two rows the first is right at all its steps, the second wrong at one.
   @Test func theShareOfRightAnswersIsCounted() {
-    let task = CountingTask(letters: 2, length: 2), data = task.heldOut(.validation)  // n = 3, 6, 9 …
+    let task = CountingTask(letters: 2, most: 2), data = task.heldOut(.validation)  // n = 3, 6, 9 …
     guard case .values(let targets) = data.targets else { return }
     var outputs = targets
     func share() -> Double { task.shareRight(outputs, data) }

@@ -4,10 +4,10 @@ import LetheNN
 
 /// The copy memory problem: ten symbols, a long wait, then the ten in their order.
 ///
-/// After the symbols come `length` − 1 blanks and eleven marks; the first mark ends the wait, at each of the others a symbol is
+/// After the symbols come `wait` − 1 blanks and eleven marks; the first mark ends the wait, at each of the others a symbol is
 /// asked for. Every sequence has the full wait. Who remembers nothing is right once in eight.
 ///
-/// *Shapes*: [count, length + 20, 10]: symbol 0…7, blank, mark; targets [count, length + 20, 8].
+/// *Shapes*: [count, wait + 20, 10]: symbol 0…7, blank, mark; targets [count, wait + 20, 8].
 /// *Source*: Arjovsky, Shah & Bengio 2016, arXiv 1511.06464, with the end mark repeated as in Bai, Kolter & Koltun 2018, arXiv
 /// 1803.01271; there the blanks before are asked for as well, which lowers the mean loss of who remembers nothing.
 public struct CopyMemoryTask: SequenceTask {
@@ -24,10 +24,11 @@ public struct CopyMemoryTask: SequenceTask {
   public let baseline = 1 / Double(kinds)
   public let goal = 0.95
   public let answersEachStep = true
-  public let length: Int
+  public var length: Int { wait + 2 * Self.symbols }
+  private let wait: Int
 
   /// Sequences with the given number of steps from the last symbol to the end of the wait, 1 or more.
-  public init(length: Int = 100) { self.length = length }
+  public init(wait: Int = 100) { self.wait = wait }
 
   public func examples(_ count: Int, key: RandomKey) -> Dataset {
     var draws = Draws(key, count: count * Self.symbols)
@@ -36,7 +37,7 @@ public struct CopyMemoryTask: SequenceTask {
       let symbols = (0..<Self.symbols).map { _ in draws.below(Self.kinds) }
       strings.begin()
       for symbol in symbols { strings.add(symbol) }
-      for _ in 1..<length { strings.add(Self.kinds) }
+      for _ in 1..<wait { strings.add(Self.kinds) }
       strings.add(Self.kinds + 1)
       for symbol in symbols { strings.add(Self.kinds + 1, [symbol]) }
     }

@@ -6,8 +6,8 @@ import LetheNN
 ///
 /// After the tokens and blanks come four steps with a mark that says "answer", at which the first to the fourth token are
 /// asked. Where the tokens lie says nothing, so gates have to tell a token from a blank by what they see: averages that
-/// weigh by time alone cannot. Examples to learn from have 4 to `length` steps before the answers, short ones more often;
-/// those held out have `length`.
+/// weigh by time alone cannot. Examples to learn from have 4 to `steps` steps before the answers, short ones more often;
+/// those held out have `steps`.
 ///
 /// *Shapes*: [count, longest, 10] with lengths: token 0…7, blank, answer; targets [count, longest, 8].
 /// *Source*: Gu & Dao 2023, arXiv 2312.00752, section 4.1.1, there with 16 tokens of 16 kinds among 4,096 steps.
@@ -25,18 +25,19 @@ public struct CopyingTask: SequenceTask {
   public let baseline = 1 / Double(kinds)
   public let goal = 0.95
   public let answersEachStep = true
-  public let length: Int
+  public var length: Int { steps + Self.tokens }
+  private let steps: Int
 
-  /// Sequences with the given number of steps before the answers, 4 or more.
-  public init(length: Int = 64) { self.length = length }
+  /// Sequences with up to so many steps before the answers, 4 or more.
+  public init(steps: Int = 64) { self.steps = steps }
 
   public func examples(_ count: Int, key: RandomKey) -> Dataset {
     var draws = Draws(key.child("lengths"), count: 2 * count)
-    return examples(lengths: draws.lengths(count, in: Self.tokens...length), key: key)
+    return examples(lengths: draws.lengths(count, in: Self.tokens...steps), key: key)
   }
 
   public func heldOut(_ part: HeldOut) -> Dataset {
-    examples(lengths: Array(repeating: length, count: part.count), key: key(of: part))
+    examples(lengths: Array(repeating: steps, count: part.count), key: key(of: part))
   }
 
   private func examples(lengths: [Int], key: RandomKey) -> Dataset {

@@ -5,7 +5,7 @@ import LetheNN
 /// Say which symbols may follow in aⁿbⁿ or aⁿbⁿcⁿ: to know when the b end, the a have to be counted.
 ///
 /// A string is shown after a start symbol: S a … a b … b, and its end T is only ever an answer. While there are a, both a and
-/// b may follow; from the first b on one symbol is right. Strings to learn from have n of 1 to `length`. Held out are the
+/// b may follow; from the first b on one symbol is right. Strings to learn from have n of 1 to `most`. Held out are the
 /// longer ones up to ten times that, each once: every third for validation, the others for the test. A string counts
 /// as right when all its steps are, so the share of right strings says how far beyond its examples a network counts.
 ///
@@ -20,13 +20,14 @@ public struct CountingTask: SequenceTask {
   public let baseline = 0.0
   public let goal = 0.95
   public let answersEachStep = true
-  public let length: Int
+  public var length: Int { letters * most + 1 }
   private let letters: Int
+  private let most: Int
 
-  /// Strings of 2 or 3 different letters, each up to `length` times, 2 to 50.
-  public init(letters: Int = 2, length: Int = 10) {
+  /// Strings of 2 or 3 different letters, each up to `most` times, 2 to 50.
+  public init(letters: Int = 2, most: Int = 10) {
     require((2...3).contains(letters), "CountingTask: expected 2 or 3 letters, got \(letters)")
-    (self.letters, self.length) = (letters, length)
+    (self.letters, self.most) = (letters, most)
     (inputSize, outputSize) = (letters + 2, letters + 2)
     name = letters == 2 ? "anbn" : "anbncn"
     meaning =
@@ -35,11 +36,11 @@ public struct CountingTask: SequenceTask {
 
   public func examples(_ count: Int, key: RandomKey) -> Dataset {
     var draws = Draws(key, count: count)
-    return strings((0..<count).map { _ in 1 + draws.below(length) })
+    return strings((0..<count).map { _ in 1 + draws.below(most) })
   }
 
   public func heldOut(_ part: HeldOut) -> Dataset {
-    strings((length + 1...10 * length).filter { ($0 % 3 == 0) == (part == .validation) })
+    strings((most + 1...10 * most).filter { ($0 % 3 == 0) == (part == .validation) })
   }
 
   /// All steps of a string.

@@ -30,6 +30,7 @@ public struct ImageRowsTask: SequenceTask {
   }
 
   public let name: String
+  public let drawName: String
   public let meaning: String
   public let inputSize: Int
   public let outputSize = 10
@@ -65,12 +66,13 @@ public struct ImageRowsTask: SequenceTask {
     case .rows: images == "digits" ? images : "\(images)-rows"
     case .pixels: "\(images)-pixels"
     case .means: "\(images)-means"
-    case .permutedMeans: "\(images)-permuted"
+    case .permutedMeans: "\(images)-means-permuted"
     }
   }
 
   private init(_ name: String, _ meaning: String, goal: Double, _ parts: Recipe.Parts, _ reading: Reading) {
     (self.name, self.meaning, self.goal) = (name, meaning, goal)
+    drawName = reading == .permutedMeans ? name.replacing("-means-", with: "-") : name
     (train, validation, test) = (
       Self.sequences(parts.train, reading), Self.sequences(parts.validation, reading),
       Self.sequences(parts.test, reading)

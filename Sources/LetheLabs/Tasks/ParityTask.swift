@@ -14,7 +14,8 @@ public struct ParityTask: SequenceTask {
   static let longest = 256
 
   public let name = "parity"
-  public let meaning = "say whether the number of ones is odd, on longer sequences than were learned from"
+  public let meaning =
+    "say whether the number of ones is odd, on sequences at least as long as were learned from"
   public let inputSize = 1
   public let outputSize = 2
   public let loss = Loss.categoricalCrossEntropy

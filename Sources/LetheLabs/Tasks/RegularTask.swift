@@ -4,8 +4,8 @@ import LetheNN
 
 /// A regular language: what a machine with a handful of states says of a string, which has to be found from short ones.
 ///
-/// Strings to learn from have 3 to `length` symbols, short ones more often; those held out have `length` to 256, evenly, so
-/// that only the machine itself is rewarded. The length of an expression is odd, that of a longer one a symbol less.
+/// Strings to learn from have 3 to `most` symbols, short ones more often; those held out have `most` to 256, evenly, so that
+/// only the machine itself is rewarded. An expression has an odd number of symbols: one less where the number is even.
 ///
 /// *Shapes*: [count, longest, symbols] with lengths.
 /// *Source*: Delétang et al. 2023, "Neural networks and the Chomsky hierarchy", arXiv 2207.02098, whose test strings have up to
@@ -32,21 +32,23 @@ public struct RegularTask: SequenceTask {
   public let outputSize: Int
   public let loss = Loss.categoricalCrossEntropy
   public let goal = 0.95
-  public let length: Int
+  public var length: Int { steps(of: most) }
+  private let most: Int
 
-  /// Strings of up to the given length to learn from, 3 to 256.
-  public init(_ language: Language, length: Int = 40) {
-    (self.language, self.length) = (language, length)
+  /// Strings of up to `most` symbols to learn from, 3 to 256.
+  public init(_ language: Language, most: Int = 40) {
+    (self.language, self.most) = (language, most)
     switch language {
     case .evenPairs:
       (inputSize, outputSize) = (2, 2)
-      meaning = "say whether a and b follow each other evenly often, on longer strings than were learned from"
+      meaning =
+        "say whether a and b follow each other evenly often, on strings at least as long as were learned from"
     case .cycle:
       (inputSize, outputSize) = (3, Self.modulus)
-      meaning = "say where on a ring of five the moves lead, on longer walks than were learned from"
+      meaning = "say where on a ring of five the moves lead, on walks at least as long as were learned from"
     case .modular:
       (inputSize, outputSize) = (Self.modulus + 3, Self.modulus)
-      meaning = "give an expression's value modulo 5, on longer ones than were learned from"
+      meaning = "give an expression's value modulo 5, of ones at least as long as were learned from"
     }
   }
 
@@ -55,18 +57,18 @@ public struct RegularTask: SequenceTask {
 
   public func examples(_ count: Int, key: RandomKey) -> Dataset {
     var draws = Draws(key.child("lengths"), count: 2 * count)
-    return examples(lengths: draws.lengths(count, in: 3...length), key: key)
+    return examples(lengths: draws.lengths(count, in: 3...most), key: key)
   }
 
   public func heldOut(_ part: HeldOut) -> Dataset {
-    let key = key(of: part), range = length...Self.longest
+    let key = key(of: part), range = most...Self.longest
     var draws = Draws(key.child("lengths"), count: part.count)
     return examples(
       lengths: (0..<part.count).map { _ in range.lowerBound + draws.below(range.count) }, key: key)
   }
 
   private func examples(lengths asked: [Int], key: RandomKey) -> Dataset {
-    let lengths = language == .modular ? asked.map { $0 - 1 + $0 % 2 } : asked
+    let lengths = asked.map(steps)
     let time = lengths.max() ?? 0
     var draws = Draws(key.child("symbols"), count: lengths.reduce(0, +))
     var labels: [Int32] = []
@@ -80,6 +82,9 @@ public struct RegularTask: SequenceTask {
       inputs: Tensor(x, shape: [lengths.count, time, inputSize]),
       targets: .classes(labels, count: outputSize), lengths: lengths)
   }
+
+  /// The symbols of a string for which so many were asked.
+  private func steps(of asked: Int) -> Int { language == .modular ? asked - 1 + asked % 2 : asked }
 
   private func symbol(at step: Int, _ draws: inout Draws) -> Int {
     switch language {

@@ -9,6 +9,8 @@ import LetheNN
 public protocol SequenceTask: Sendable {
   /// Its name on the command line.
   var name: String { get }
+  /// What its examples are drawn under: its name, or the first it had, so that a new one leaves the figures as they are.
+  var drawName: String { get }
   /// What is asked, in a sentence.
   var meaning: String { get }
   /// Features of a step.
@@ -48,6 +50,7 @@ public enum HeldOut: String, Sendable, CaseIterable {
 }
 
 extension SequenceTask {
+  public var drawName: String { name }
   public var answersEachStep: Bool { false }
 
   /// Each step at which something is asked.
@@ -85,12 +88,12 @@ extension SequenceTask {
 
   /// Examples for a training step; the same for every network with this seed.
   public func batch(seed: UInt64, step: Int, count: Int) -> Dataset {
-    examples(count, key: RandomKey(seed: seed).child(name).child("train").child(step))
+    examples(count, key: RandomKey(seed: seed).child(drawName).child("train").child(step))
   }
 
   public func heldOut(_ part: HeldOut) -> Dataset { examples(part.count, key: key(of: part)) }
 
-  func key(of part: HeldOut) -> RandomKey { RandomKey(seed: 0).child(name).child(part.rawValue) }
+  func key(of part: HeldOut) -> RandomKey { RandomKey(seed: 0).child(drawName).child(part.rawValue) }
 }
 
 /// Whole numbers from a random stream, one after the other.

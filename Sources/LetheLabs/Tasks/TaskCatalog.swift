@@ -6,7 +6,8 @@ public struct TaskCatalog: Sendable {
   public struct Entry: Sendable {
     /// Its name.
     public let name: String
-    /// The lengths it can be asked for, and the one it has otherwise; `nil` where the data say it.
+    /// The lengths it can be asked for, and the one it has otherwise; `nil` where the data say it. Of some it is another
+    /// number than the steps: see their initialisers.
     public let lengths: (range: ClosedRange<Int>, default: Int)?
     /// Whether it reads files.
     public let readsFiles: Bool
@@ -40,19 +41,22 @@ public struct TaskCatalog: Sendable {
     Entry("order", lengths: (10...10_000, 50)) { length, _ in OrderTask(length: length) },
     Entry("reber", lengths: (8...10_000, 40)) { length, _ in ReberTask(length: length) },
     Entry("reber-continual", lengths: (12...10_000, 150)) { length, _ in ReberTask(continual: length) },
-    Entry("anbn", lengths: (2...50, 10)) { length, _ in CountingTask(letters: 2, length: length) },
-    Entry("anbncn", lengths: (2...50, 10)) { length, _ in CountingTask(letters: 3, length: length) },
-    Entry("copying", lengths: (4...10_000, 64)) { length, _ in CopyingTask(length: length) },
-    Entry("copy-memory", lengths: (1...10_000, 100)) { length, _ in CopyMemoryTask(length: length) },
+    Entry("anbn", lengths: (2...50, 10)) { length, _ in CountingTask(letters: 2, most: length) },
+    Entry("anbncn", lengths: (2...50, 10)) { length, _ in CountingTask(letters: 3, most: length) },
+    Entry("copying", lengths: (4...10_000, 64)) { length, _ in CopyingTask(steps: length) },
+    Entry("copy-memory", lengths: (1...10_000, 100)) { length, _ in CopyMemoryTask(wait: length) },
     Entry("spikes", lengths: (10...10_000, 150)) { length, _ in SpikesTask(length: length) },
     regular(.evenPairs), regular(.cycle), regular(.modular),
-    Entry("digits") { _, _ in ImageRowsTask.digits() },
-    Entry("digits-pixels") { _, _ in ImageRowsTask.digits(.pixels) },
+    digits(.rows), digits(.pixels), digits(.means), digits(.permutedMeans),
     mnist(.rows), mnist(.pixels), mnist(.means), mnist(.permutedMeans),
   ]
 
   private static func regular(_ language: RegularTask.Language) -> Entry {
-    Entry(language.rawValue, lengths: (3...256, 40)) { length, _ in RegularTask(language, length: length) }
+    Entry(language.rawValue, lengths: (3...256, 40)) { length, _ in RegularTask(language, most: length) }
+  }
+
+  private static func digits(_ reading: ImageRowsTask.Reading) -> Entry {
+    Entry(ImageRowsTask.name(reading, "digits")) { _, _ in ImageRowsTask.digits(reading) }
   }
 
   private static func mnist(_ reading: ImageRowsTask.Reading) -> Entry {

@@ -158,9 +158,6 @@ public struct ForgettingAttention: Layer {
     return (linear(y, x.with(weightOut), nil), next)
   }
 
-  /// What a step costs for each one that it sees: its score and its part of what is read.
-  package var pairOperations: Int { 4 * heads * headSize }
-
   /// This layer as a stream that has seen nothing.
   public func stream() -> AttentionStream { AttentionStream(self) }
 }

@@ -182,9 +182,9 @@ LETHE_AI void forward_stage(const lethe_recurrent *r, lethe_cell cell, int n, in
   unit_range own = units_of(r);
   bool is_narrow = cell == LETHE_CELL_PROGRAM && s.width;
   if (is_narrow) own.panel1 = panel_count((s.width + 15) / 16, 4);
+  int64_t all = (gate_width(r, cell, &s) + 15) / 16;
   int64_t first = gated ? own.block0 : own.panel0, last = gated ? own.block1 : own.panel1;
   for (int64_t p = first; p < last; p++) {
-    int64_t all = is_narrow ? (s.width + 15) / 16 : (r->units + 15) / 16;
     int64_t j = panel_start(all, panel, p), units = panel_start(all, panel, p + 1) - j, m;
     int64_t next = p + 1 < last ? j + units : panel_start(all, panel, first);  // the first one of the next step
     int64_t most = s.groups ? tile_rows(gated ? s.group[0].count : units) : LETHE_CODE_ROWS;

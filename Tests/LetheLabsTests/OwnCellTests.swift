@@ -80,6 +80,15 @@ struct TideCell: RecurrentCell {
     for result in results { #expect(result.ok, "\(result.law): \(result.maxDifference)") }
   }
 
+  /// A value with a name, or one that is only added to, may also be used in other ways: as a state, beside its name, and by
+  /// what a gate sees.
+  @Test(arguments: SharedCell.Use.allCases) func sharedValuesFit(_ use: SharedCell.Use) {
+    let entry = CellCatalog.Entry(name: "shared", summary: "\(use)") { SharedCell(hiddenSize: $0, use: use) }
+    for result in CellLaws.check(entry, steps: 100) {
+      #expect(result.ok, "\(use), \(result.law): \(result.maxDifference)")
+    }
+  }
+
   /// Seven gates that see the same are multiplied as three and four; eight rows make the tallest tiles.
   @Test func manyGatesFit() {
     let entry = CellCatalog.Entry(name: "many", summary: "seven gates") { ManyGatesCell(hiddenSize: $0) }
@@ -113,6 +122,45 @@ private struct CenteredCell: RecurrentCell {
       let shown = next / sqrt(mean(next * next) + 0.1) * cell.vector("gain", .constant(1))
       cell.update(total, to: mean(shown * shown) + 0.5 * total)
       return shown * named + 0.1 * mean(level)
+    }
+  }
+}
+
+struct SharedCell: RecurrentCell {
+  enum Use: String, CaseIterable, Codable {
+    case sumIsState, sumIsSeen, vectorIsSeen, namedTwice, sumBesideItsName
+  }
+  static let kind = "shared"
+  var hiddenSize: Int
+  var use: Use
+
+  var description: CellDescription {
+    CellDescription("shared") { cell in
+      let a = cell.gate("a")
+      switch use {
+      case .sumIsState:
+        let level = cell.state("level"), sum = cell.state("sum")
+        let s = a + cell.vector("v")
+        let f = cell.named("f", sigmoid(s + level))
+        cell.update(sum, to: s)
+        cell.update(level, to: f * level + (1 - f) * tanh(sum))
+        return f * tanh(level)
+      case .sumIsSeen:
+        let s = a + cell.vector("v")
+        let f = cell.named("f", sigmoid(s + cell.hidden))
+        return f * cell.hidden + (1 - f) * tanh(cell.gate("b", sees: [.input, .signal(s)]))
+      case .vectorIsSeen:
+        let v = cell.vector("v")
+        let u = cell.gate("b", sees: [.input, .hidden, .signal(v)])
+        let f = cell.named("f", sigmoid(a + v))
+        return f * cell.hidden + (1 - f) * tanh(u)
+      case .namedTwice:
+        let d = a - mean(a)
+        return cell.named("f", sigmoid(d + 0.25)) * cell.named("g", 0.75 * d + 0.1)
+      case .sumBesideItsName:
+        let d = a - mean(a)
+        return cell.named("f", sigmoid(d)) * tanh(d)
+      }
     }
   }
 }

@@ -105,4 +105,28 @@ import Testing
     let (low, high) = (try #require(bounds["forget"]).joined.low, try #require(bounds["forget"]).joined.high)
     #expect(low > 0.001 && high < 0.999)
   }
+
+  /// Without an ε the squares of small numbers vanish before the numbers do: nothing is proved of the quotient.
+  @Test(arguments: [0, 1e-5] as [Float]) func normsWithoutRoomAreNotBounded(_ room: Float) throws {
+    let layer = filled(Recurrent(BareNormCell(hiddenSize: 4, room: room), inputSize: 5))
+    var walk = BoxWalk()
+    let box = Array(repeating: Interval(-1, 1), count: 5)
+    _ = walk.through(layer, ExampleBox(shape: [.any, 5], features: box))
+    let bound = walk.layers.first?["hidden"]?.joined.magnitude ?? .infinity
+    #expect(room == 0 ? bound > 1e6 || bound.isNaN : bound <= 2.001)
+  }
+}
+
+private struct BareNormCell: RecurrentCell {
+  static let kind = "bare_norm"
+  var hiddenSize: Int
+  var room: Float
+
+  var description: CellDescription {
+    CellDescription("bare norm") { cell in
+      let a = cell.gate("a", sees: [.input], bias: nil)
+      let d = a - mean(a), square = mean(d * d)
+      return d / sqrt(room > 0 ? square + room : square)
+    }
+  }
 }

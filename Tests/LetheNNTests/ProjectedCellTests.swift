@@ -4,6 +4,32 @@ import Testing
 
 /// Cells whose h is narrower than they are.
 @Suite struct ProjectedCellTests {
+  /// Beside a projection gates see the input and h; it is of what gates make; and its width is the cell's.
+  @Test func misplacedProjectionsAreRefused() async {
+    await #expect(processExitsWith: .failure) {
+      _ = CellDescription("p") { cell in
+        let r = cell.gate("r", sees: [.input, .signal(sigmoid(cell.gate("f")))])
+        return cell.project(tanh(r), to: 3)
+      }
+    }
+    await #expect(processExitsWith: .failure) {
+      _ = CellDescription("p") { cell in
+        let c = cell.state("c")
+        cell.update(c, to: tanh(cell.gate("u")))
+        return cell.project(c, to: 3)
+      }
+    }
+    struct SilentCell: RecurrentCell {
+      static let kind = "silent"
+      var hiddenSize: Int
+      var description: CellDescription {
+        CellDescription("p") { cell in cell.project(tanh(cell.gate("u")), to: 3) }
+      }
+    }
+    var layer = Recurrent(SilentCell(hiddenSize: 7))
+    #expect(throws: LetheError.self) { try layer.build(input: [4, 2]) }
+  }
+
   private let x = numbers("x", [3, 6, 5])
   private let timing = Timing(
     lengths: [6, 2, 5],

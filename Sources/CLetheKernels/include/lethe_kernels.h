@@ -116,9 +116,10 @@ typedef struct lethe_group {
 // What a source is: a state of the step before, or slot - LETHE_SOURCE_SLOT, which an earlier stage has written.
 enum { LETHE_SOURCE_SLOT = 64 };
 
-// A stage of a step: products into gate slots, then arithmetic; without groups, arithmetic alone. A stage of one gate may have
-// that gate narrower than the cell, `width` columns (0: as wide); it is 0 beyond, and one of the slots of `fill`. Slots [fill_first, fill_first + fill_count) start from
-// `fill` [block][fill_count][16]: biases of gates that do not see the input. All products of a stage see one source.
+// A stage of a step: products into gate slots, then arithmetic; without groups, arithmetic alone. Slots [fill_first,
+// fill_first + fill_count) start from `fill` [block][fill_count][16]: biases of gates that do not see the input. All
+// products of a stage see one source. Its gate, where it has but one, may be narrower than the cell: `width` columns (0: as
+// wide) and zeros beyond, in one of the slots of `fill`.
 typedef struct lethe_stage {
   int32_t source, groups;
   int64_t width;

@@ -91,11 +91,10 @@ package struct NaiveTwin {
       }
       for (index, source) in own.sources.enumerated() {
         var seen = values([source])[0]
-        // Recurrent dropout is for h and, where h is as wide, for what is made of gates and states.
+        // Recurrent dropout is for h and for what is made of gates and states; what is projected is neither.
         switch cell.graph.nodes[source] {
         case .leaf(.state(let state)) where state > 0: break
-        case .leaf(.state): seen = zip(seen, ones).map { $0 * $1 }
-        default: if description.projected == nil { seen = zip(seen, ones).map { $0 * $1 } }
+        default: if own.width == nil { seen = zip(seen, ones).map { $0 * $1 } }
         }
         let row = cell.hiddenRow(number) + index
         sum = zip(sum, product(description.hiddenPart ?? 0, row, seen)).map { $0 + $1 }

@@ -26,7 +26,7 @@ final class PackedRecurrent: @unchecked Sendable {
         + "\(description.parts(inputs: inputs, units: units, biases: []).map(\.shape)), got \(parts.map(\.shape))"
     )
     if let complaint = description.complaint(inputs: inputs, units: units) {
-      stop("\(description.name): expected \(complaint.expected), got \(inputs)")
+      stop("\(description.name): expected \(complaint.expected), got \(complaint.found)")
     }
     self.description = description
     (self.inputs, self.units) = (inputs, units)

@@ -15,9 +15,9 @@ private final class Described: Sendable {
 ///     c_t = f_t ⊙ c_{t−1} + i_t ⊙ u_t        h_t = readout(c_t, o_t)
 ///
 /// *Shapes*: x [batch, time, features] → [batch, time, directions · hidden], or [batch, directions · hidden] with
-/// `outputs: .last`, where hidden is the cell's `outputSize`; directions may also be merged. Parameters of layer k are PyTorch's: `weight_ih_l{k}` [gates · hidden, width below],
-/// `weight_hh_l{k}` [gates · hidden, hidden], `bias_ih_l{k}`, `bias_hh_l{k}` [gates · hidden], each also with
-/// `_reverse`. A described cell has the rows its gates ask for, one bias, and its vectors by name.
+/// `outputs: .last`, where hidden is the cell's `outputSize`; directions may also be merged. Parameters of layer k are PyTorch's:
+/// `weight_ih_l{k}` [gates · units, width below], `weight_hh_l{k}` [gates · units, hidden], `bias_ih_l{k}`, `bias_hh_l{k}`
+/// [gates · units], where units is the cell's `hiddenSize`, each also with `_reverse`. A described cell has the rows its gates ask for, one bias, and its vectors by name.
 /// *State*: nothing is kept between calls; `run` takes and gives it. No initial state is the same as zeros.
 /// *Gradient*: into inputs, weights and initial state, from outputs and final state.
 /// *Cost*: 2 · batch · time · gates · hidden · (features + hidden) forward, twice that again backward.
@@ -154,14 +154,19 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         advice: "take all outputs, or one direction: backward in time the last step comes first")
     }
     described = Described(cell.description)
+    guard description.width(ofState: 0, units: units) == cell.outputSize else {
+      throw LetheError(
+        Cell.kind, "outputSize is not the width of the h that its description returns",
+        expected: "\(description.width(ofState: 0, units: units))", found: "\(cell.outputSize)")
+    }
     weights = []
     self.features = features
     for layer in 0..<layers {
       let width = layer == 0 ? features : sideBySide
       if let complaint = description.complaint(inputs: width, units: units) {
         throw LetheError(
-          Cell.kind, "layer \(layer + 1) cannot take its input", expected: complaint.expected,
-          found: "\(width)",
+          Cell.kind, "layer \(layer + 1) cannot be of these widths", expected: complaint.expected,
+          found: "\(complaint.found)",
           advice: complaint.advice)
       }
       let parts = description.parts(inputs: width, units: units, biases: cell.biasInitializers)

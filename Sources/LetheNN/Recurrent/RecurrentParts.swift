@@ -9,7 +9,8 @@ package struct RecurrentPart {
 
 extension CellDescription {
   /// The parameters of one layer and direction in the order of files: weight_ih [rows · units, inputs − scalars], weight_hh
-  /// [rows · units, units], bias_ih and bias_hh [rows · units], then vectors [blocks · units]; those that the cell has.
+  /// [rows · units, width of h], bias_ih and bias_hh [rows · units], weight_hr [width of h, units], then vectors
+  /// [blocks · units]; those that the cell has.
   package func parts(inputs: Int, units: Int, biases: [Initializer]) -> [RecurrentPart] {
     var parts: [RecurrentPart] = []
     if inputRows > 0 {
@@ -93,18 +94,18 @@ extension CellDescription {
   }
 
   /// Why a layer of this cell cannot have such an input; `nil` if it can.
-  package func complaint(inputs: Int, units: Int) -> (expected: String, advice: String)? {
+  package func complaint(inputs: Int, units: Int) -> (expected: String, found: Int, advice: String)? {
     if fixedInputs.contains(where: { $0.input == .identity }) && inputs - scalars != units {
       return (
-        "as many features as units, \(units)\(scalars > 0 ? ", and \(scalars) more" : "")",
+        "as many features as units, \(units)\(scalars > 0 ? ", and \(scalars) more" : "")", inputs,
         "this cell takes its input unit by unit; put a Dense layer before it"
       )
     }
     if let projected, projected > units {
-      return ("an h no wider than the cell, \(units) units", "\(projected) is wider")
+      return ("an h no wider than the cell, \(units) units", projected, "project to fewer, or make the cell wider")
     }
     if inputs <= scalars {
-      return ("more than \(scalars) features", "the last \(scalars) of them are not for gates")
+      return ("more than \(scalars) features", inputs, "the last \(scalars) of them are not for gates")
     }
     return nil
   }

@@ -2,7 +2,7 @@ import CLetheKernels
 import LetheCore
 
 extension RecurrentPass {
-  /// Runs all steps. `outputs` [batch, time, units], where given, takes the hidden state of every step.
+  /// Runs all steps. `outputs` [batch, time, width of h], where given, takes the hidden state of every step.
   func forward(
     _ x: Tensor, weights: Weights, _ initial: [Tensor], keeps: Bool, outputs: Tensor?
   ) -> Work {

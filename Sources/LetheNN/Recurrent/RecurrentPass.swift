@@ -12,7 +12,7 @@ struct RecurrentPass {
   let layout: SequenceLayout
   let inputs: Int
   let units: Int
-  /// What multiplies the hidden state that the gates see, [batch, units]: recurrent dropout.
+  /// What multiplies the hidden state that the gates see, [batch, width of h]: recurrent dropout.
   let hiddenMask: Tensor?
   /// What the cell's noise is at each step, [batch, time, units] each; none: the mean.
   var noise: [Tensor] = []

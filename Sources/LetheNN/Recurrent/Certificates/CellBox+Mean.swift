@@ -17,12 +17,13 @@ extension CellBox {
   }
 
   /// What |a / root| is at most, where the root's square is a weighted sum of numbers that are not negative and of a mean of a²:
-  /// √(units / weight). `nil` where the graph does not say so.
+  /// √(units / weight). `nil` where the graph does not say so, or where nothing (an ε) keeps the square above what underflows.
   mutating func normalised(_ a: CellGraph.ID, byRoot root: CellGraph.ID) -> Double? {
-    guard case .unary(.sqrt, let square) = graph.nodes[root], let weight = weight(ofSquare: a, in: square)
+    guard case .unary(.sqrt, let square) = graph.nodes[root], let weight = weight(ofSquare: a, in: square),
+      value(square).allSatisfy({ $0.low >= 0x1p-60 })
     else { return nil }
-    // The engine's roundings of mean, sum, root and quotient are far less.
-    return (1 / weight).squareRoot() * (1 + 0x1p-12)
+    // The engine's roundings of mean, sum, root and quotient are less.
+    return (1 / weight).squareRoot() * (1 + 0x1p-12 + Double(units) * 0x1p-27)
   }
 
   /// The same for a · (1 / root).

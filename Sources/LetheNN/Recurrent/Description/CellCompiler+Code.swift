@@ -217,12 +217,19 @@ extension CellCompiler {
       for index in made {
         if let slot = spill[index] { add(graph.leaf(.slot(slot)), to: kept[index].id, &seeds) }
         if let d = deferred[index] { add(d, to: kept[index].id, &seeds) }
-        add(graph.leaf(.slot(kept[index].slot)), to: sum(kept[index].id), &lasting)
       }
-      let cut = leaves.union(made.map { kept[$0].id })
+      // The slot of a value made here holds all of its gradient: nothing else passes through it.
+      let slotOf = Dictionary(made.map { (sum(kept[$0].id), kept[$0].slot) }) { first, _ in first }
+      let cut = leaves.union(slotOf.keys)
       let gradients = graph.gradients(of: seeds, to: leaves, inside: Set(made.map { sum(kept[$0].id) }))
-      let ofPassing = lasting.isEmpty ? gradients : graph.gradients(of: passing, to: cut)
-      let ofLasting = lasting.isEmpty ? [:] : graph.gradients(of: lasting, to: cut)
+      let ofPassing = graph.gradients(of: passing, to: cut)
+      var ofLasting = graph.gradients(of: lasting, to: cut)
+      for (node, slot) in slotOf.sorted(by: { $0.key < $1.key }) where !leaves.contains(node) {
+        let seed = [node: graph.leaf(.slot(slot))]
+        for (id, d) in graph.gradients(of: seed, to: cut.subtracting([node])).sorted(by: { $0.key < $1.key }) {
+          add(d, to: id, &ofLasting)
+        }
+      }
 
       var results: Values = []
       for index in reads[stage] {

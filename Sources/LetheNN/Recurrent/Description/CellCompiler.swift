@@ -69,12 +69,13 @@ struct CellCompiler {
         && builder.terms.allSatisfy { !$0.sources.contains(h) },
       "\(builder.name): a projection is what the description returns, and h is seen by gates alone")
     require(
+      source(term.sources[0]) == .signal(term.sources[0]),
+      "\(builder.name): a projection is of what is made of gates, not of the state of the step before")
+    require(
       builder.terms.enumerated().allSatisfy { number, other in
-        number == projection
-          || other.sources.allSatisfy { $0 != term.sources[0] && ($0 == before || source($0) == .signal($0)) }
+        number == projection || other.sources.allSatisfy { $0 == before }
       },
-      "\(builder.name): beside a projection gates can see the input, h and what is made of gates, but no other state, "
-        + "and not what is projected")
+      "\(builder.name): beside a projection gates can see the input and h alone")
   }
 
   // MARK: Stages
@@ -198,7 +199,8 @@ struct CellCompiler {
   /// Vectors that are only added to what a named value is made of: their gradient is its own, slot by slot.
   private func sharedGradients() -> [Int: Int] {
     var uses: [CellGraph.ID: Int] = [:]
-    for id in graph.below(roots) { for child in graph.nodes[id].children { uses[child, default: 0] += 1 } }
+    let seen = results + builder.terms.flatMap(\.sources)
+    for id in graph.below(roots).flatMap({ graph.nodes[$0].children }) + seen { uses[id, default: 0] += 1 }
     var shared: [Int: Int] = [:]
     func visit(_ id: CellGraph.ID, _ slot: Int) {
       switch graph.nodes[id] {

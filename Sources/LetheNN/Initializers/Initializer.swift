@@ -52,6 +52,17 @@ public indirect enum Initializer: Sendable, Equatable {
   /// What embeddings start with: normal with deviation 1, as in PyTorch.
   public static var embedding: Initializer { .normal(deviation: 1) }
 
+  /// How a forget bias starts: from the longest lag expected, where there is one, else at a number.
+  static func forget(bias: Float, longestLag: Int?) -> Initializer {
+    longestLag.map { .chrono(longest: $0) } ?? .constant(bias)
+  }
+
+  /// Throws for a longest lag that chrono initialisation cannot start from.
+  static func check(longestLag: Int?, _ place: String) throws(LetheError) {
+    guard let longestLag, longestLag < 3 else { return }
+    throw LetheError(place, "the longest lag is too short", expected: "above 2", found: "lag \(longestLag)")
+  }
+
   /// A tensor so filled.
   ///
   /// - Precondition: bounds, deviations and fans are not negative; `stacked` divides the first dimension.

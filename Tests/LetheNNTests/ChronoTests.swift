@@ -92,4 +92,19 @@ import Testing
     #expect(made[0] == -made[4] && made[1] == -made[5] && made[4] != made[5])
     #expect(made[2...3] == [3, 3])
   }
+
+  @Test func anOppositeIsOfABlockThatIsNone() async {
+    func message(_ result: ExitTest.Result?) -> String {
+      String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+    }
+    let itself = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      _ = Initializer.stacked([.opposite(of: 0), .zeros]).make(shape: [4], key: RandomKey(seed: 4))
+    }
+    #expect(message(itself).contains("block 0 is of block 0, which is an opposite too"))
+    let another = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      _ = Initializer.stacked([.opposite(of: 1), .opposite(of: 2), .unit]).make(
+        shape: [3], key: RandomKey(seed: 4))
+    }
+    #expect(message(another).contains("block 0 is of block 1"))
+  }
 }

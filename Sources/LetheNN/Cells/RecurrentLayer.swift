@@ -46,12 +46,12 @@ extension ForgettingAttention: RecurrentLayer {
   /// The outputs and what was seen after the last step, from the cache of a state; `nil`, or a state without one: nothing was
   /// seen.
   ///
-  /// - Precondition: as of the other `run`, and the state has no hidden or cell part.
+  /// - Precondition: as of `run(_:cache:)`, and the state has no hidden or cell part.
   public func run(_ x: Variable, from state: RecurrentState?) -> (output: Variable, state: RecurrentState) {
     require(
       state.map { $0.hidden.isEmpty && $0.cell.isEmpty } ?? true,
       "\(Self.kind): expected a state with a cache alone, got hidden or cell parts too")
-    let (output, cache) = run(x, from: state?.attention)
+    let (output, cache) = run(x, cache: state?.attention)
     return (output, RecurrentState(hidden: [], attention: cache))
   }
 }

@@ -256,6 +256,36 @@ import Testing
     #expect(layer.stateSizes.isEmpty && layer.stateSize(after: 6) == 6 * 2 * 23)
   }
 
+  /// Layers that carry numbers on stop at a state with a cache instead of ignoring it.
+  @Test func otherLayersTakeNoCache() async {
+    await #expect(processExitsWith: .failure) { withCache(LSTM(inputSize: 3, hiddenSize: 4)) }
+    await #expect(processExitsWith: .failure) {
+      withCache(ForgettingGateNetwork(inputSize: 3, hiddenSize: 4))
+    }
+    await #expect(processExitsWith: .failure) { withCache(attentive()) }
+    await #expect(processExitsWith: .failure) { withCache(memory()) }
+    await #expect(processExitsWith: .failure) {
+      var stream = LSTM(inputSize: 3, hiddenSize: 4).stream()
+      stream.state = cached(stream.state)
+    }
+    await #expect(processExitsWith: .failure) {
+      var stream = attentive().stream()
+      stream.state = cached(stream.state)
+    }
+    await #expect(processExitsWith: .failure) {
+      var stream = memory().stream()
+      stream.state = cached(stream.state)
+    }
+  }
+
+  /// The same states without a cache are taken.
+  @Test func otherLayersTakeTheirNumbers() {
+    for layer: any RecurrentLayer in [LSTM(inputSize: 3, hiddenSize: 4), attentive(), memory()] {
+      let state = layer.run(Variable(numbers("first", [2, 3, 3])), from: nil).state
+      #expect(layer.run(Variable(numbers("next", [2, 1, 3])), from: state).output.shape == [2, 1, 4])
+    }
+  }
+
   // MARK: pruning
 
   /// The cache stays small, and outputs move by no more than the dropped weights allow.
@@ -332,4 +362,25 @@ import Testing
     }
     #expect((losses.last ?? 1) < 0.05 * (losses.first ?? 0))
   }
+}
+
+private func attentive() -> SteppedRecurrent<AttentiveLSTMCell> {
+  SteppedRecurrent(AttentiveLSTMCell(4), inputSize: 3)
+}
+
+private func memory() -> MatrixMemory {
+  MatrixMemory(inputSize: 3, hiddenSize: 4, rule: .mLSTM, keySize: 2, valueSize: 2)
+}
+
+/// The state with a cache beside its numbers.
+private func cached(_ state: RecurrentState) -> RecurrentState {
+  var state = state
+  state.attention = AttentionCache(batch: 1, heads: 1, headSize: 2)
+  return state
+}
+
+/// One step from a state that is the layer's own but for the cache.
+private func withCache(_ layer: some RecurrentLayer) {
+  let x = Variable(Tensor(zeros: [1, 1, 3]))
+  _ = layer.run(x, from: cached(layer.run(x, from: nil).state))
 }

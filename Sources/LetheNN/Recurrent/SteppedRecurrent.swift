@@ -79,6 +79,7 @@ public struct SteppedRecurrent<Cell: SteppedCell>: Layer {
     let (batch, time, sizes) = (x.shape[0], x.shape[1], cell.stateSizes)
     x.timing?.check(batch: batch, time: time)
     let x = x.reshaped([batch, time, x.shape.dropFirst(2).reduce(1, *)]).timed(x.timing)
+    state?.requireNumbersAlone(Cell.kind)
     var states = state.map { $0.hidden + $0.cell } ?? sizes.map { Variable(Tensor(zeros: [batch, $0])) }
     require(
       states.map(\.shape) == sizes.map { [batch, $0] },

@@ -40,6 +40,7 @@ public struct SteppedStream<Cell: SteppedCell>: Sendable {
   public var state: RecurrentState {
     get { RecurrentState(hidden: [Variable(parts[0])], cell: parts.dropFirst().map { Variable($0) }) }
     set {
+      newValue.requireNumbersAlone("stream")
       let given = (newValue.hidden + newValue.cell).map(\.tensor)
       require(
         newValue.hidden.count == 1 && given.map(\.shape) == parts.map(\.shape),

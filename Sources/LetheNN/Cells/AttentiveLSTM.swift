@@ -82,20 +82,13 @@ public struct AttentiveLSTMCell: SteppedCell {
       rows(ofInput, inputRow) + rows(ofHidden, hiddenRow)
     }
     let seen = Variable.concatenated([h, older])
-    let found = attended(sum(4, 3), seen, x.with(lag))
+    let memory = seen.reshaped([x.shape[0], window, hiddenSize])
+    let scores = dotScores(sum(4, 3), memory, scale: 1 / Float(hiddenSize).squareRoot()) + x.with(lag)
+    let found = attending(scores, memory).context
     let f = (rows(ofInput, 1) + linear(found, x.with(past), nil)).sigmoid()
     let next = f * c + sum(0, 0).sigmoid() * sum(2, 1).tanh()
     return [
       sum(3, 2).sigmoid() * next.tanh(), next, seen.columns(0..<(window - 1) * hiddenSize),
     ]
-  }
-
-  /// What the query finds among the outputs. *Shapes*: [batch, hidden], [batch, window · hidden], [window] → [batch, hidden].
-  private func attended(_ query: Variable, _ seen: Variable, _ lag: Variable) -> Variable {
-    let batch = query.shape[0]
-    let memory = seen.reshaped([batch, window, hiddenSize])
-    let ones = Variable(Tensor(repeating: 1 / Float(hiddenSize).squareRoot(), shape: [1, hiddenSize]))
-    let scores = linear(query.repeatedInTime(window) * memory, ones, nil).reshaped([batch, window])
-    return attending(scores + lag, memory).context
   }
 }

@@ -16,8 +16,10 @@ import LetheCore
 /// *Gradient*: into everything; it also reaches back `window` steps at once.
 /// *Cost*: 2 · batch · (5 · hidden · features + 5 · hidden²) a step, and 4 · batch · window · hidden for the attention. It runs
 /// on the tape: a description has no sums over units or past steps.
-/// *Source*: this form is ours. A cell that attends to its own past: Cheng, Dong & Lapata 2016, arXiv 1601.06733, where what is
-/// found takes the place of h and c in every gate, over the whole past. A window instead: Li 2021 (HA-LSTM).
+/// *Source*: this form is ours. A cell that attends to its own past: Cheng, Dong & Lapata 2016, arXiv 1601.06733, where
+/// over the whole past a mean of h takes the place of h in every gate and in the candidate, and one of c that of c in the
+/// update. A window instead: Heng Li, "Integrating Attention Feedback into the Recurrent Neural Network", 2021, whose
+/// attention feeds all gates and the cell state.
 public struct AttentiveLSTMCell: SteppedCell {
   public static let kind = "attentive_lstm"
   /// The width of its states.

@@ -157,14 +157,14 @@ public struct CellLaws: Sendable {
   }
 
   private func steps() -> Double? {
-    guard let stream = subject.stream?() else { return nil }
+    guard var stream = subject.stream?() else { return nil }
     let x = subject.input("steps", batch: 1, time: 23)
     let whole = subject.run(Variable(x), nil)
     var outputs: [Float] = []
     for t in 0..<23 { outputs += stream.step(cut(x, t..<t + 1).scalars) }
     return max(
       distance([whole.output.tensor], [Tensor(outputs, shape: whole.output.shape)]),
-      distance(parts(whole.state), parts(stream.state())))
+      distance(parts(whole.state), parts(stream.state)))
   }
 
   private func ragged() -> Double {
@@ -296,14 +296,14 @@ public struct CellLaws: Sendable {
   }
 
   private func longStream() -> Double? {
-    guard let stream = subject.stream?() else { return nil }
+    guard var stream = subject.stream?() else { return nil }
     let x = subject.input("long", batch: 1, time: 64)
     let steps = (0..<64).map { cut(x, $0..<$0 + 1).scalars }
     for t in 0..<long {
       let y = stream.step(steps[t % 64])
       if t % 4096 == 0 && !y.allSatisfy(\.isFinite) { return .infinity }
     }
-    return parts(stream.state()).allSatisfy(\.isFinite) ? 0 : .infinity
+    return parts(stream.state).allSatisfy(\.isFinite) ? 0 : .infinity
   }
 
   // MARK: Gradients

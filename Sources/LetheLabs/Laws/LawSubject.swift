@@ -19,7 +19,7 @@ struct LawSubject: Sendable {
   /// The same layer run backward in time.
   var reversed: (@Sendable (Variable) -> Tensor)?
   /// A fresh stream: one step of inputs in, outputs out.
-  var stream: (@Sendable () -> LawStream)?
+  var stream: (@Sendable () -> any LawStream)?
   var twin: (any LawTwin)?
   var isStraightThrough = false
 
@@ -80,7 +80,7 @@ struct LawSubject: Sendable {
       let sides = twoWays(x).tensor  // forward and backward side by side
       return columns(sides, outputs..<2 * outputs)
     }
-    subject.stream = { LawStream(built.stream()) }
+    subject.stream = { built.stream() }
     subject.twin = NaiveTwin(
       cell.description, units: units, parts: layer.parameters.map { $0.value.scalars.map(Double.init) })
     subject.isStraightThrough = entry.isStraightThrough
@@ -116,7 +116,7 @@ struct LawSubject: Sendable {
         return (built.parameters.map { ($0.name, named[$0.name] ?? $0.value) }, all)
       })
     subject.image = image
-    if let layer = layer as? any StreamingLayer { subject.stream = { layer.lawStream() } }
+    if let layer = layer as? any StreamingLayer { subject.stream = { layer.stream() } }
     switch layer {
     case let memory as MatrixMemory: subject.twin = MatrixMemoryTwin(memory)
     case let attention as ForgettingAttention: subject.twin = ForgettingAttentionTwin(attention)
@@ -178,48 +178,23 @@ private protocol ReversibleLayer: RecurrentLayer {
 extension SteppedRecurrent: ReversibleLayer {}
 
 private protocol StreamingLayer: RecurrentLayer {
-  func lawStream() -> LawStream
+  associatedtype Stream: LawStream
+  func stream() -> Stream
 }
 
-extension MatrixMemory: StreamingLayer {
-  func lawStream() -> LawStream {
-    var stream = self.stream()
-    return LawStream(step: { stream.step($0) }, state: { stream.state })
-  }
-}
-
-extension SteppedRecurrent: StreamingLayer {
-  func lawStream() -> LawStream {
-    var stream = self.stream()
-    return LawStream(step: { stream.step($0) }, state: { stream.state })
-  }
-}
-
-extension ForgettingAttention: StreamingLayer {
-  func lawStream() -> LawStream {
-    var stream = self.stream()
-    return LawStream(
-      step: { stream.step($0) }, state: { RecurrentState(hidden: [], attention: stream.cache) })
-  }
-}
+extension MatrixMemory: StreamingLayer {}
+extension SteppedRecurrent: StreamingLayer {}
+extension ForgettingAttention: StreamingLayer {}
 
 /// A stream of any cell.
-struct LawStream {
-  let step: ([Float]) -> [Float]
-  let state: () -> RecurrentState
+protocol LawStream {
+  mutating func step(_ x: [Float]) -> [Float]
+  var state: RecurrentState { get }
+}
 
-  init(step: @escaping ([Float]) -> [Float], state: @escaping () -> RecurrentState) {
-    (self.step, self.state) = (step, state)
-  }
-
-  init<Cell: RecurrentCell>(_ stream: RecurrentStream<Cell>) {
-    let box = Box(stream)
-    step = { box.stream.step($0) }
-    state = { box.stream.state }
-  }
-
-  private final class Box<Cell: RecurrentCell> {
-    var stream: RecurrentStream<Cell>
-    init(_ stream: RecurrentStream<Cell>) { self.stream = stream }
-  }
+extension RecurrentStream: LawStream {}
+extension MatrixMemoryStream: LawStream {}
+extension SteppedStream: LawStream {}
+extension AttentionStream: LawStream {
+  var state: RecurrentState { RecurrentState(hidden: [], attention: cache) }
 }

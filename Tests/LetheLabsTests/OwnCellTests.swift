@@ -24,6 +24,21 @@ struct TideCell: RecurrentCell {
   }
 }
 
+/// Forgetting attention behind a name of its own.
+struct Glance: RecurrentLayer {
+  static let kind = "glance"
+  var attention: ForgettingAttention
+
+  var stateSizes: [Int] { [] }
+  func emptyState(batch: Int) -> RecurrentState { attention.emptyState(batch: batch) }
+  func run(_ x: Variable, from state: RecurrentState?) -> (output: Variable, state: RecurrentState) {
+    attention.run(x, from: state)
+  }
+  func callAsFunction(_ x: Variable) -> Variable { attention(x) }
+  mutating func build(input: [Int]) throws(LetheError) -> [Int] { try attention.build(input: input) }
+  mutating func visitParameters(_ visitor: inout ParameterVisitor) { attention.visitParameters(&visitor) }
+}
+
 @Suite struct OwnCellTests {
   private let entry = CellCatalog.Entry(name: "tide", summary: "a cell of a user's own") {
     TideCell(hiddenSize: $0)
@@ -32,6 +47,19 @@ struct TideCell: RecurrentCell {
   @Test func allLawsHold() {
     let results = CellLaws.check(entry, steps: 5000)
     #expect(results.count == CellLaws.laws.count)
+    for result in results { #expect(result.ok, "\(result.law): \(result.maxDifference)") }
+  }
+
+  /// Nor need a layer whose state is a cache be the catalogue's.
+  @Test func lawsHoldOfALayerThatAttends() {
+    let entry = CellCatalog.Entry(name: "glance", summary: "attention that forgets nothing at first") {
+      Glance(attention: ForgettingAttention($0, heads: 2, headSize: 3, outputs: $1, forgetBias: 4))
+    }
+    let results = CellLaws.check(entry, steps: 0)
+    #expect(
+      Set(results.map(\.law)).isSuperset(of: [
+        "chunks", "ragged", "reset", "nil", "batch", "threads", "saved",
+      ]))
     for result in results { #expect(result.ok, "\(result.law): \(result.maxDifference)") }
   }
 

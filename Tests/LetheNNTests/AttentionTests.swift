@@ -115,7 +115,7 @@ import Testing
       let tape = Tape(), watched = tape.watched(input)
       return try #require(tape.gradients(of: [(body(watched), cotangent)])[watched])
     }
-    let own = try gradient(steps(x, 4..<9)) { layer.run($0, from: past).output }
+    let own = try gradient(steps(x, 4..<9)) { layer.run($0, cache: past).output }
     let tape = Tape(), watched = tape.watched(x)
     let seed = Tensor(
       (0..<3).flatMap { [Float](repeating: 0, count: 20) + steps(cotangent, 0..<5, row: $0).scalars },
@@ -157,7 +157,7 @@ import Testing
     let layer = layer(pruning), x = numbers("long", [3, 40, 4]), whole = layer.run(Variable(x))
     var cache: AttentionCache?
     for range in [0..<7, 7..<7, 7..<8, 8..<29, 29..<40] {
-      let part = layer.run(Variable(steps(x, range)), from: cache)
+      let part = layer.run(Variable(steps(x, range)), cache: cache)
       #expect(sameBits(part.output.tensor, steps(whole.output.tensor, range)))
       cache = part.cache
     }
@@ -198,7 +198,7 @@ import Testing
   @Test(arguments: prunings) func unevenCachesGoOn(_ pruning: Float?) {
     let layer = layer(pruning), lengths = [4, 0, 2]
     let before = layer.run(Variable(steps(x, 0..<4), timing: Timing(lengths: lengths)))
-    let after = layer.run(Variable(steps(x, 4..<9)), from: before.cache)
+    let after = layer.run(Variable(steps(x, 4..<9)), cache: before.cache)
     for (row, length) in lengths.enumerated() {
       let both = steps(x, 0..<length, row: row).scalars + steps(x, 4..<9, row: row).scalars
       let alone = layer.run(Variable(Tensor(both, shape: [1, length + 5, 4])))
@@ -213,7 +213,7 @@ import Testing
   @Test func resetsCutTheCacheOff() throws {
     let layer = layer(), past = layer.run(Variable(x)).cache
     let resets = Timing(resets: (0..<3).map { _ in (0..<9).map { $0 == 0 } })
-    let next = layer.run(Variable(x, timing: resets), from: past)
+    let next = layer.run(Variable(x, timing: resets), cache: past)
     #expect(sameBits(next.output.tensor, layer(x)))
     #expect(next.cache == past)
     let tape = Tape(), watched = tape.watched(x, timing: timing)
@@ -251,8 +251,39 @@ import Testing
     let whole = layer.run(Variable(x), from: RecurrentState(hidden: []))
     #expect(sameBits(second.output.tensor, steps(whole.output.tensor, 5..<9)))
     #expect(second.state.attention == whole.state.attention)
+    #expect(self.layer(pruning).run(Variable(x), from: nil).state.attention == whole.state.attention)
     // Two heads that keep a key and a value of 11 numbers and a sum.
     #expect(layer.stateSizes.isEmpty && layer.stateSize(after: 6) == 6 * 2 * 23)
+  }
+
+  /// Layers that carry numbers on stop at a state with a cache instead of ignoring it.
+  @Test func otherLayersTakeNoCache() async {
+    await #expect(processExitsWith: .failure) { withCache(LSTM(inputSize: 3, hiddenSize: 4)) }
+    await #expect(processExitsWith: .failure) {
+      withCache(ForgettingGateNetwork(inputSize: 3, hiddenSize: 4))
+    }
+    await #expect(processExitsWith: .failure) { withCache(attentive()) }
+    await #expect(processExitsWith: .failure) { withCache(memory()) }
+    await #expect(processExitsWith: .failure) {
+      var stream = LSTM(inputSize: 3, hiddenSize: 4).stream()
+      stream.state = cached(stream.state)
+    }
+    await #expect(processExitsWith: .failure) {
+      var stream = attentive().stream()
+      stream.state = cached(stream.state)
+    }
+    await #expect(processExitsWith: .failure) {
+      var stream = memory().stream()
+      stream.state = cached(stream.state)
+    }
+  }
+
+  /// The same states without a cache are taken.
+  @Test func otherLayersTakeTheirNumbers() {
+    for layer: any RecurrentLayer in [LSTM(inputSize: 3, hiddenSize: 4), attentive(), memory()] {
+      let state = layer.run(Variable(numbers("first", [2, 3, 3])), from: nil).state
+      #expect(layer.run(Variable(numbers("next", [2, 1, 3])), from: state).output.shape == [2, 1, 4])
+    }
   }
 
   // MARK: pruning
@@ -331,4 +362,25 @@ import Testing
     }
     #expect((losses.last ?? 1) < 0.05 * (losses.first ?? 0))
   }
+}
+
+private func attentive() -> SteppedRecurrent<AttentiveLSTMCell> {
+  SteppedRecurrent(AttentiveLSTMCell(4), inputSize: 3)
+}
+
+private func memory() -> MatrixMemory {
+  MatrixMemory(inputSize: 3, hiddenSize: 4, rule: .mLSTM, keySize: 2, valueSize: 2)
+}
+
+/// The state with a cache beside its numbers.
+private func cached(_ state: RecurrentState) -> RecurrentState {
+  var state = state
+  state.attention = AttentionCache(batch: 1, heads: 1, headSize: 2)
+  return state
+}
+
+/// One step from a state that is the layer's own but for the cache.
+private func withCache(_ layer: some RecurrentLayer) {
+  let x = Variable(Tensor(zeros: [1, 1, 3]))
+  _ = layer.run(x, from: cached(layer.run(x, from: nil).state))
 }

@@ -35,6 +35,7 @@ import Testing
         }
       }
       #expect((state.hidden + state.cell).map(\.shape) == all.stateSizes.map { [6, $0] })
+      #expect(sameBits(all.run(x, from: all.emptyState(batch: 6)).output.tensor, outputs.tensor))
 
       var layer = all
       var optimizer = OptimizerState(.adam(rate: 0.01))
@@ -50,6 +51,16 @@ import Testing
       #expect(losses[10] < losses[0], "\(losses)")
     }
     try check(Self.layer(entry, .all), Self.layer(entry, .last))
+  }
+
+  /// Each layer and direction has parts of its own; h of a projected cell is narrower.
+  @Test func anEmptyStateHasEveryLayersParts() {
+    let layer = Recurrent(ProjectedLSTMCell(4, outputSize: 3), inputSize: 5, layers: 2, bidirectional: true)
+    let empty = layer.emptyState(batch: 2)
+    #expect(empty.hidden.map(\.shape) == Array(repeating: [2, 3], count: 4))
+    #expect(empty.cell.map(\.shape) == Array(repeating: [2, 4], count: 4))
+    let x = Variable(numbers("empty", [2, 3, 5]))
+    #expect(sameBits(layer.run(x, from: empty).output.tensor, layer.run(x).output.tensor))
   }
 
   @Test func namesDiffer() {

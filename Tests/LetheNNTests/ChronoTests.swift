@@ -59,6 +59,29 @@ import Testing
     expectRefusal(
       Recurrent(LSTMCell(4, longestLag: 50, recipe: LSTMRecipe(forgetGate: false))), [5, 3],
       saying: "no forget gate")
+    expectRefusal(Recurrent(JANETCell(4, longestLag: 2)), [5, 3], saying: "lag 2")
+    expectRefusal(Recurrent(JANETCell(4, beta: .nan)), [5, 3], saying: "beta")
+  }
+
+  /// A bias of log u gives the half-lives wanted through σ(sum) alone; the same cells without a lag are accepted.
+  @Test func otherFormsOfTheForgetGateAreRefused() throws {
+    func cell(_ lag: Int?, _ gate: GateActivation = .sigmoid, _ recipe: LSTMRecipe? = nil) -> LSTM {
+      Recurrent(LSTMCell(4, longestLag: lag, gateActivation: gate, recipe: recipe))
+    }
+    let others: [(GateActivation, LSTMRecipe?, String)] = [
+      (.hardSigmoid(), nil, "hardSigmoid"),
+      (.sigmoid, LSTMRecipe(temperature: 2), "temperature 2"),
+      (.sigmoid, LSTMRecipe(hardForget: true), "hard forget gate"),
+      (.sigmoid, LSTMRecipe(clip: .sums(3)), "clipped at 3"),
+    ]
+    for (gate, recipe, fault) in others {
+      expectRefusal(cell(50, gate, recipe), [5, 3], saying: fault)
+      var plain = cell(nil, gate, recipe)
+      #expect(try plain.build(input: [5, 3]) == [4])
+    }
+    // A bound elsewhere leaves the gate as it is.
+    var bounded = cell(50, .sigmoid, LSTMRecipe(clip: .cell(3)))
+    #expect(try bounded.build(input: [5, 3]) == [4])
   }
 
   @Test func aBlockCanBeOppositeToAnother() {
@@ -68,5 +91,20 @@ import Testing
     ).scalars
     #expect(made[0] == -made[4] && made[1] == -made[5] && made[4] != made[5])
     #expect(made[2...3] == [3, 3])
+  }
+
+  @Test func anOppositeIsOfABlockThatIsNone() async {
+    func message(_ result: ExitTest.Result?) -> String {
+      String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+    }
+    let itself = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      _ = Initializer.stacked([.opposite(of: 0), .zeros]).make(shape: [4], key: RandomKey(seed: 4))
+    }
+    #expect(message(itself).contains("block 0 is of block 0, which is an opposite too"))
+    let another = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      _ = Initializer.stacked([.opposite(of: 1), .opposite(of: 2), .unit]).make(
+        shape: [3], key: RandomKey(seed: 4))
+    }
+    #expect(message(another).contains("block 0 is of block 1"))
   }
 }

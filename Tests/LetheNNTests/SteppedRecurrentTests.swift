@@ -51,4 +51,31 @@ import Testing
     #expect(loss > 0 && gradients.named(for: wide).count == 3)
     #expect(throws: LetheError.self) { try Sequential(input: [4, 5], layers: [wide]) }
   }
+
+  /// A stream knows the numbers of an input, an image's too, and takes no others.
+  @Test func aStreamChecksItsInputs() async throws {
+    var images = SteppedRecurrent(ConvLSTMCell(filters: 2, 3))
+    _ = try images.build(input: [.any, 3, 4, 2])
+    var stream = filled(images).stream()
+    #expect(stream.inputSize == 24 && stream.outputSize == 24)
+    #expect(stream.step(Array(repeating: 1, count: 24)).count == 24)
+    #expect(SteppedRecurrent(AttentiveLSTMCell(5), inputSize: 3).stream().inputSize == 3)
+    for wrong in [2, 4] { await expectStop(inputs: wrong) }
+    let unbuilt = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      var unfilled = SteppedRecurrent(AttentiveLSTMCell(5))
+      _ = try unfilled.build(input: [.any, 3])
+      _ = unfilled.stream()
+    }
+    let words = String(decoding: unbuilt?.standardErrorContent ?? [], as: UTF8.self)
+    #expect(words.contains("not built"))
+  }
+
+  private func expectStop(inputs: Int) async {
+    let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) { [inputs] in
+      var stream = SteppedRecurrent(AttentiveLSTMCell(5), inputSize: 3).stream()
+      _ = stream.step(Array(repeating: 0, count: inputs))
+    }
+    let words = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+    #expect(words.contains("stream: expected 3 inputs, got \(inputs)"))
+  }
 }

@@ -81,7 +81,8 @@ extension ComparisonReport {
       (comparison.layers == 1 ? "One recurrent layer" : "\(comparison.layers) recurrent layers")
         + " and a dense read-out of "
         + (comparison.task.answersEachStep ? "every step's output" : "the last output")
-        + "; cells that take their input unit by unit, and matrix memories, have a dense layer before them.",
+        + "; cells that take their input unit by unit, matrix memories and forgetting attention have a dense layer "
+        + "before them.",
       "Batches of \(ComparisonTrial.batchSize) sequences, the same for all cells with a seed; sequences of up to "
         + "\(comparison.task.length) steps.",
       "Adam with the rate "

@@ -4,7 +4,7 @@ import LetheNN
 /// One kind of cell at one width, in a network for a task: recurrent layers and a Dense read-out of the last output, or of
 /// every step's where the task asks at every step.
 ///
-/// A cell that takes its input unit by unit gets a Dense layer before it, and so does a matrix memory.
+/// A cell that takes its input unit by unit gets a Dense layer before it, and so do matrix memories and forgetting attention.
 public struct Contestant: Sendable {
   /// The kind of cell.
   public let cell: CellCatalog.Entry

@@ -157,14 +157,14 @@ public struct CellLaws: Sendable {
   }
 
   private func steps() -> Double? {
-    guard let stream = subject.stream?() else { return nil }
+    guard var stream = subject.stream?() else { return nil }
     let x = subject.input("steps", batch: 1, time: 23)
     let whole = subject.run(Variable(x), nil)
     var outputs: [Float] = []
     for t in 0..<23 { outputs += stream.step(cut(x, t..<t + 1).scalars) }
     return max(
       distance([whole.output.tensor], [Tensor(outputs, shape: whole.output.shape)]),
-      distance(parts(whole.state), parts(stream.state())))
+      distance(parts(whole.state), parts(stream.state)))
   }
 
   private func ragged() -> Double {
@@ -213,7 +213,7 @@ public struct CellLaws: Sendable {
 
   private func nothing() -> Double {
     let x = Variable(subject.input("nil", batch: batch, time: time))
-    let a = subject.run(x, nil), b = subject.run(x, subject.emptyState(batch: batch))
+    let a = subject.run(x, nil), b = subject.run(x, subject.layer.emptyState(batch: batch))
     return distance([a.output.tensor] + parts(a.state), [b.output.tensor] + parts(b.state))
   }
 
@@ -274,7 +274,7 @@ public struct CellLaws: Sendable {
   private func twin() -> Double? {
     guard let twin = subject.twin else { return nil }
     let x = subject.input("twin", batch: 2, time: time)
-    let start = subject.attends ? subject.emptyState(batch: 2) : subject.state("start", batch: 2)
+    let start = subject.attends ? subject.layer.emptyState(batch: 2) : subject.state("start", batch: 2)
     let fast = subject.run(Variable(x), start)
     var most = 0.0
     for row in 0..<2 {
@@ -296,14 +296,14 @@ public struct CellLaws: Sendable {
   }
 
   private func longStream() -> Double? {
-    guard let stream = subject.stream?() else { return nil }
+    guard var stream = subject.stream?() else { return nil }
     let x = subject.input("long", batch: 1, time: 64)
     let steps = (0..<64).map { cut(x, $0..<$0 + 1).scalars }
     for t in 0..<long {
       let y = stream.step(steps[t % 64])
       if t % 4096 == 0 && !y.allSatisfy(\.isFinite) { return .infinity }
     }
-    return parts(stream.state()).allSatisfy(\.isFinite) ? 0 : .infinity
+    return parts(stream.state).allSatisfy(\.isFinite) ? 0 : .infinity
   }
 
   // MARK: Gradients
@@ -315,7 +315,8 @@ public struct CellLaws: Sendable {
     let lengths = [4, 2, 3], count = 3, units = subject.units
     let resets = [[false, true, false, false], [false, false, false, false], [true, false, true, false]]
     let x = subject.input("slopes", batch: count, time: 4)
-    let start = subject.attends ? subject.emptyState(batch: count) : subject.state("start", batch: count)
+    let start =
+      subject.attends ? subject.layer.emptyState(batch: count) : subject.state("start", batch: count)
     let key = RandomKey(seed: 3)
     let cotangent = key.child("y").uniform(shape: [count, 4, units], in: -1..<1)
     let widths = subject.widths

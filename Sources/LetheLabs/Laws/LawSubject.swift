@@ -11,11 +11,7 @@ struct LawSubject: Sendable {
   let units: Int
   /// Columns of the input that are not for gates: kept within 0...1, as times and scores are.
   var scalars = 0
-  /// States beside h.
-  let others: Int
-  /// The width of each part of the state, where it is not `units`.
-  var stateSizes: [Int] = []
-  let layer: any Layer
+  let layer: any RecurrentLayer
   let run: @Sendable (Variable, RecurrentState?) -> (output: Variable, state: RecurrentState)
   /// The loss that `body` makes of the layer, and all gradients.
   let gradients:
@@ -23,7 +19,7 @@ struct LawSubject: Sendable {
   /// The same layer run backward in time.
   var reversed: (@Sendable (Variable) -> Tensor)?
   /// A fresh stream: one step of inputs in, outputs out.
-  var stream: (@Sendable () -> LawStream)?
+  var stream: (@Sendable () -> any LawStream)?
   var twin: (any LawTwin)?
   var isStraightThrough = false
 
@@ -71,8 +67,8 @@ struct LawSubject: Sendable {
     }
     let twoWays = both
     var subject = LawSubject(
-      name: entry.name, inputs: inputs, units: outputs, scalars: scalars,
-      others: cell.description.states.count - 1, layer: layer, run: { built.run($0, from: $1) },
+      name: entry.name, inputs: inputs, units: outputs, scalars: scalars, layer: layer,
+      run: { built.run($0, from: $1) },
       gradients: { body in
         let (_, all) = built.gradients(isTraining: false) { layer, tape in
           body({ layer.run($0, from: $1) }, tape)
@@ -84,8 +80,7 @@ struct LawSubject: Sendable {
       let sides = twoWays(x).tensor  // forward and backward side by side
       return columns(sides, outputs..<2 * outputs)
     }
-    subject.stateSizes = layer.stateSizes
-    subject.stream = { LawStream(built.stream()) }
+    subject.stream = { built.stream() }
     subject.twin = NaiveTwin(
       cell.description, units: units, parts: layer.parameters.map { $0.value.scalars.map(Double.init) })
     subject.isStraightThrough = entry.isStraightThrough
@@ -111,7 +106,7 @@ struct LawSubject: Sendable {
       return image.isEmpty ? result : (result.output.reshaped(x.shape.prefix(2) + [units]), result.state)
     }
     var subject = LawSubject(
-      name: name, inputs: inputs, units: units, others: layer.stateSizes.count - 1, layer: layer,
+      name: name, inputs: inputs, units: units, layer: layer,
       run: { run(built, $0, $1) },
       gradients: { body in
         let (_, all) = built.gradients(isTraining: false) { layer, tape in
@@ -121,8 +116,7 @@ struct LawSubject: Sendable {
         return (built.parameters.map { ($0.name, named[$0.name] ?? $0.value) }, all)
       })
     subject.image = image
-    subject.stateSizes = layer.stateSizes
-    if let layer = layer as? any StreamingLayer { subject.stream = { layer.lawStream() } }
+    if let layer = layer as? any StreamingLayer { subject.stream = { layer.stream() } }
     switch layer {
     case let memory as MatrixMemory: subject.twin = MatrixMemoryTwin(memory)
     case let attention as ForgettingAttention: subject.twin = ForgettingAttentionTwin(attention)
@@ -154,22 +148,11 @@ struct LawSubject: Sendable {
     return x
   }
 
-  /// Whether what is handed on is a cache of attention, into which no gradient flows.
-  var attends: Bool { layer is ForgettingAttention }
-
   /// The widths of all parts of the state.
-  var widths: [Int] { stateSizes.isEmpty ? Array(repeating: units, count: others + 1) : stateSizes }
+  var widths: [Int] { layer.stateSizes }
 
-  /// The state that none given is the same as.
-  func emptyState(batch: Int) -> RecurrentState {
-    if let attention = layer as? ForgettingAttention {
-      return RecurrentState(
-        hidden: [],
-        attention: AttentionCache(batch: batch, heads: attention.heads, headSize: attention.headSize))
-    }
-    let zeros = widths.map { Variable(Tensor(zeros: [batch, $0])) }
-    return RecurrentState(hidden: [zeros[0]], cell: Array(zeros.dropFirst()))
-  }
+  /// Whether what is handed on is a cache of attention, into which no gradient flows.
+  var attends: Bool { widths.isEmpty }
 
   /// A state that the cell can be in: the one after a few steps.
   func state(_ name: String, batch: Int) -> RecurrentState {
@@ -195,48 +178,23 @@ private protocol ReversibleLayer: RecurrentLayer {
 extension SteppedRecurrent: ReversibleLayer {}
 
 private protocol StreamingLayer: RecurrentLayer {
-  func lawStream() -> LawStream
+  associatedtype Stream: LawStream
+  func stream() -> Stream
 }
 
-extension MatrixMemory: StreamingLayer {
-  func lawStream() -> LawStream {
-    var stream = self.stream()
-    return LawStream(step: { stream.step($0) }, state: { stream.state })
-  }
-}
-
-extension SteppedRecurrent: StreamingLayer {
-  func lawStream() -> LawStream {
-    var stream = self.stream()
-    return LawStream(step: { stream.step($0) }, state: { stream.state })
-  }
-}
-
-extension ForgettingAttention: StreamingLayer {
-  func lawStream() -> LawStream {
-    var stream = self.stream()
-    return LawStream(
-      step: { stream.step($0) }, state: { RecurrentState(hidden: [], attention: stream.cache) })
-  }
-}
+extension MatrixMemory: StreamingLayer {}
+extension SteppedRecurrent: StreamingLayer {}
+extension ForgettingAttention: StreamingLayer {}
 
 /// A stream of any cell.
-struct LawStream {
-  let step: ([Float]) -> [Float]
-  let state: () -> RecurrentState
+protocol LawStream {
+  mutating func step(_ x: [Float]) -> [Float]
+  var state: RecurrentState { get }
+}
 
-  init(step: @escaping ([Float]) -> [Float], state: @escaping () -> RecurrentState) {
-    (self.step, self.state) = (step, state)
-  }
-
-  init<Cell: RecurrentCell>(_ stream: RecurrentStream<Cell>) {
-    let box = Box(stream)
-    step = { box.stream.step($0) }
-    state = { box.stream.state }
-  }
-
-  private final class Box<Cell: RecurrentCell> {
-    var stream: RecurrentStream<Cell>
-    init(_ stream: RecurrentStream<Cell>) { self.stream = stream }
-  }
+extension RecurrentStream: LawStream {}
+extension MatrixMemoryStream: LawStream {}
+extension SteppedStream: LawStream {}
+extension AttentionStream: LawStream {
+  var state: RecurrentState { RecurrentState(hidden: [], attention: cache) }
 }

@@ -129,17 +129,14 @@ public struct LuongAttention: DecoderAttention {
   public func callAsFunction(query: Variable, memory: Variable) -> (context: Variable, weights: Variable) {
     checkShapes("LuongAttention", query, memory, querySize: querySize, memorySize: memorySize)
     let place = query.tape == nil ? memory : query
-    let wanted = query.repeatedInTime(memory.shape[1])
-    let scores: Variable
     switch score {
+    case .dot: return attending(dotScores(query, memory), memory)
+    case .general: return attending(dotScores(query, linear(memory, place.with(weight), nil)), memory)
     case .concat:
-      let both = Variable.concatenated([wanted, memory])
-      scores = linear(linear(both, place.with(weight), nil).tanh(), place.with(weightScore), nil)
-    case .dot, .general:
-      let offered = score == .general ? linear(memory, place.with(weight), nil) : memory
-      scores = linear(wanted * offered, Variable(Tensor(repeating: 1, shape: [1, querySize])), nil)
+      let both = Variable.concatenated([query.repeatedInTime(memory.shape[1]), memory])
+      let scores = linear(linear(both, place.with(weight), nil).tanh(), place.with(weightScore), nil)
+      return attending(scores.reshaped(Array(memory.shape.prefix(2))), memory)
     }
-    return attending(scores.reshaped(Array(memory.shape.prefix(2))), memory)
   }
 }
 
@@ -161,6 +158,15 @@ extension Variable {
       ? Variable(Tensor(zeros: [shape[0], 0, shape[1]]))
       : .stacked(Array(repeating: self, count: time), batch: shape[0], width: shape[1])
   }
+}
+
+/// The product of the query with each step of the memory, times `scale`.
+///
+/// *Shapes*: query [batch, width], memory [batch, time, width] → [batch, time].
+func dotScores(_ query: Variable, _ memory: Variable, scale: Float = 1) -> Variable {
+  let (batch, time, width) = (memory.shape[0], memory.shape[1], memory.shape[2])
+  let sum = Variable(Tensor(repeating: scale, shape: [1, width]))
+  return linear(query.repeatedInTime(time) * memory, sum, nil).reshaped([batch, time])
 }
 
 /// The softmax of the scores over each row's length, and the mean of the memory by it.

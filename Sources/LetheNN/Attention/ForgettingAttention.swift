@@ -132,7 +132,7 @@ public struct ForgettingAttention: Layer {
   /// The outputs as `outputs` asks for, and the cache to go on from; `nil` for one: nothing was seen.
   ///
   /// - Precondition: x is [batch, time, features] and the cache is of this batch and this layer's sizes.
-  public func run(_ x: Variable, from cache: AttentionCache? = nil) -> (
+  public func run(_ x: Variable, cache: AttentionCache? = nil) -> (
     output: Variable, cache: AttentionCache
   ) {
     require(features > 0, "\(Self.kind): not built; give inputSize, or put it into Sequential")
@@ -196,7 +196,7 @@ public struct AttentionStream: Sendable {
   /// - Precondition: x has `inputSize` numbers.
   public mutating func step(_ x: [Float]) -> [Float] {
     require(x.count == inputSize, "stream: expected \(inputSize) inputs, got \(x.count)")
-    let result = layer.run(Variable(Tensor(x, shape: [1, 1, inputSize])), from: cache)
+    let result = layer.run(Variable(Tensor(x, shape: [1, 1, inputSize])), cache: cache)
     cache = result.cache
     return result.output.tensor.scalars
   }

@@ -16,8 +16,10 @@ import LetheCore
 /// *Gradient*: into everything; it also reaches back `window` steps at once.
 /// *Cost*: 2 · batch · (5 · hidden · features + 5 · hidden²) a step, and 4 · batch · window · hidden for the attention. It runs
 /// on the tape: a description has no sums over units or past steps.
-/// *Source*: this form is ours. A cell that attends to its own past: Cheng, Dong & Lapata 2016, arXiv 1601.06733, where what is
-/// found takes the place of h and c in every gate, over the whole past. A window instead: Li 2021 (HA-LSTM).
+/// *Source*: this form is ours. A cell that attends to its own past: Cheng, Dong & Lapata 2016, arXiv 1601.06733, where
+/// over the whole past a mean of h takes the place of h in every gate and in the candidate, and one of c that of c in the
+/// update. A window instead: Heng Li, "Integrating Attention Feedback into the Recurrent Neural Network", 2021, whose
+/// attention feeds all gates and the cell state.
 public struct AttentiveLSTMCell: SteppedCell {
   public static let kind = "attentive_lstm"
   /// The width of its states.
@@ -82,20 +84,13 @@ public struct AttentiveLSTMCell: SteppedCell {
       rows(ofInput, inputRow) + rows(ofHidden, hiddenRow)
     }
     let seen = Variable.concatenated([h, older])
-    let found = attended(sum(4, 3), seen, x.with(lag))
+    let memory = seen.reshaped([x.shape[0], window, hiddenSize])
+    let scores = dotScores(sum(4, 3), memory, scale: 1 / Float(hiddenSize).squareRoot()) + x.with(lag)
+    let found = attending(scores, memory).context
     let f = (rows(ofInput, 1) + linear(found, x.with(past), nil)).sigmoid()
     let next = f * c + sum(0, 0).sigmoid() * sum(2, 1).tanh()
     return [
       sum(3, 2).sigmoid() * next.tanh(), next, seen.columns(0..<(window - 1) * hiddenSize),
     ]
-  }
-
-  /// What the query finds among the outputs. *Shapes*: [batch, hidden], [batch, window · hidden], [window] → [batch, hidden].
-  private func attended(_ query: Variable, _ seen: Variable, _ lag: Variable) -> Variable {
-    let batch = query.shape[0]
-    let memory = seen.reshaped([batch, window, hiddenSize])
-    let ones = Variable(Tensor(repeating: 1 / Float(hiddenSize).squareRoot(), shape: [1, hiddenSize]))
-    let scores = linear(query.repeatedInTime(window) * memory, ones, nil).reshaped([batch, window])
-    return attending(scores + lag, memory).context
   }
 }

@@ -12,7 +12,7 @@ import LetheCore
 /// Each b is the sum of the two biases of a file. Gates stand in the order i, f, g, o.
 /// The forget bias starts at 1 (Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015); PyTorch's is 0.
 /// With `longestLag` it starts at log u, u uniform in 1..<longestLag − 1, and the input bias at −log u (chrono
-/// initialisation: Tallec & Ollivier 2018, arXiv 1804.11188, eq. 16).
+/// initialisation: Tallec & Ollivier 2018, arXiv 1804.11188, eq. 16); that rests on f = σ(sum), so no other form of f takes it.
 /// *Source*: Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000.
 public struct LSTMCell: RecurrentCell {
   public static let kind = "lstm"
@@ -60,21 +60,29 @@ public struct LSTMCell: RecurrentCell {
     return [longestLag == nil ? .zeros : .opposite(of: 1), forgetStart, .zeros, .zeros]
   }
   private var forgetStart: Initializer {
-    longestLag.map { .chrono(longest: $0) } ?? .constant(forgetBias)
+    .forget(bias: forgetBias, longestLag: longestLag)
   }
   public func check() throws(LetheError) {
     if let fault = recipe?.contradiction {
       throw LetheError(Self.kind, "its recipe contradicts itself: \(fault)")
     }
-    guard let longestLag else { return }
-    guard longestLag > 2, forgetBias == 1, recipe?.forgetGate ?? true else {
+    try Initializer.check(longestLag: longestLag, Self.kind)
+    if longestLag != nil, let fault = notChrono {
       throw LetheError(
         Self.kind, "the longest lag cannot be taken",
-        expected: "above 2, in a cell with a forget gate and no forget bias of its own",
-        found:
-          "lag \(longestLag), forget bias \(forgetBias)\(recipe?.forgetGate ?? true ? "" : ", no forget gate")"
-      )
+        expected: "a forget gate σ(sum) with no bias of its own and nothing between sum and σ", found: fault)
     }
+  }
+  /// Why a forget bias of log u would not give the half-lives that chrono initialisation is for; `nil` if it does.
+  private var notChrono: String? {
+    if forgetBias != 1 { return "forget bias \(forgetBias)" }
+    if gateActivation != .sigmoid { return "gate activation \(gateActivation)" }
+    guard let recipe else { return nil }
+    if !recipe.forgetGate { return "no forget gate" }
+    if recipe.hardForget { return "a hard forget gate" }
+    if recipe.temperature != 1 { return "temperature \(recipe.temperature)" }
+    if case .sums(let bound) = recipe.clip { return "sums clipped at \(bound)" }
+    return nil
   }
 }
 

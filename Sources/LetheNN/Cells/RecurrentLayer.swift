@@ -9,6 +9,11 @@ public protocol RecurrentLayer: Layer {
   var stateSizes: [Int] { get }
   /// How many numbers are kept of a sequence after so many steps.
   func stateSize(after steps: Int) -> Int
+  /// The state of having seen nothing, for so many sequences: zeros, or an empty cache. `nil` is the same, unless the layer
+  /// learns what it begins with.
+  ///
+  /// - Precondition: the layer is built.
+  func emptyState(batch: Int) -> RecurrentState
   /// The outputs and the final state, from an initial state (`nil`: zeros, or what is learned).
   ///
   /// - Precondition: the layer is built, and input and state have its shapes.
@@ -17,6 +22,13 @@ public protocol RecurrentLayer: Layer {
 
 extension RecurrentLayer {
   public func stateSize(after steps: Int) -> Int { stateSizes.reduce(0, +) }
+  public func emptyState(batch: Int) -> RecurrentState { zeros(batch: batch, hidden: 1) }
+
+  /// Zeros of the state's widths, the first of them as hidden parts.
+  fileprivate func zeros(batch: Int, hidden count: Int) -> RecurrentState {
+    let parts = stateSizes.map { Variable(Tensor(zeros: [batch, $0])) }
+    return RecurrentState(hidden: Array(parts.prefix(count)), cell: Array(parts.dropFirst(count)))
+  }
 }
 
 extension Recurrent: RecurrentLayer {
@@ -25,6 +37,7 @@ extension Recurrent: RecurrentLayer {
     return Array(repeating: cell.outputSize, count: count)
       + Array(repeating: cell.hiddenSize, count: count * (description.states.count - 1))
   }
+  public func emptyState(batch: Int) -> RecurrentState { zeros(batch: batch, hidden: layers * directions) }
 }
 
 extension ForgettingGateNetwork: RecurrentLayer {
@@ -39,6 +52,10 @@ extension MatrixMemory: RecurrentLayer {}
 
 extension ForgettingAttention: RecurrentLayer {
   public var stateSizes: [Int] { [] }
+  public func emptyState(batch: Int) -> RecurrentState {
+    RecurrentState(
+      hidden: [], attention: AttentionCache(batch: batch, heads: heads, headSize: headSize))
+  }
 
   /// Without pruning: each head keeps a key, a value and a sum of log f for every step.
   public func stateSize(after steps: Int) -> Int { steps * heads * (2 * headSize + 1) }
@@ -46,12 +63,12 @@ extension ForgettingAttention: RecurrentLayer {
   /// The outputs and what was seen after the last step, from the cache of a state; `nil`, or a state without one: nothing was
   /// seen.
   ///
-  /// - Precondition: as of the other `run`, and the state has no hidden or cell part.
+  /// - Precondition: as of `run(_:cache:)`, and the state has no hidden or cell part.
   public func run(_ x: Variable, from state: RecurrentState?) -> (output: Variable, state: RecurrentState) {
     require(
       state.map { $0.hidden.isEmpty && $0.cell.isEmpty } ?? true,
       "\(Self.kind): expected a state with a cache alone, got hidden or cell parts too")
-    let (output, cache) = run(x, from: state?.attention)
+    let (output, cache) = run(x, cache: state?.attention)
     return (output, RecurrentState(hidden: [], attention: cache))
   }
 }

@@ -55,18 +55,14 @@ public struct JANETCell: RecurrentCell {
 
   public var description: CellDescription {
     CellDescription("JANET") { cell in
-      let start = longestLag.map { Initializer.chrono(longest: $0) } ?? .constant(1)
-      let s = cell.gate("forget", bias: start)
+      let s = cell.gate("forget", bias: .forget(bias: 1, longestLag: longestLag))
       let u = tanh(cell.gate("candidate"))
       return sigmoid(s) * cell.hidden + (1 - sigmoid(s - beta)) * u
     }
   }
   public func check() throws(LetheError) {
-    guard beta.isFinite, longestLag ?? 3 > 2 else {
-      throw LetheError(
-        Self.kind, "options are out of range", expected: "a finite beta and a longest lag above 2",
-        found: "\(beta), \(longestLag ?? 3)")
-    }
+    guard beta.isFinite else { throw LetheError(Self.kind, "beta is not finite", found: "\(beta)") }
+    try Initializer.check(longestLag: longestLag, Self.kind)
   }
 }
 

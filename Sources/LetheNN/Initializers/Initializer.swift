@@ -32,7 +32,7 @@ public indirect enum Initializer: Sendable, Equatable {
   case torchUniform(fan: Int)
   /// Uniform in 0..<1.
   case unit
-  /// log u for u uniform in 1..<longest: a forget bias b with half-lives spread up to the longest lag expected, since
+  /// log u for u uniform in 1..<longest − 1: a forget bias b with half-lives spread up to the longest lag expected, since
   /// 1 / (1 − σ(log u)) = 1 + u. *Source*: Tallec & Ollivier 2018, arXiv 1804.11188, eq. 16; its input gate starts at −b, see
   /// `opposite`.
   case chrono(longest: Int)
@@ -46,11 +46,22 @@ public indirect enum Initializer: Sendable, Equatable {
   /// The first dimension cut into equal blocks, each with its own initialiser: the gates of a recurrent
   /// matrix.
   case stacked([Initializer])
-  /// In `stacked` alone: minus what the block of that number starts with, number by number.
+  /// In `stacked` alone: minus what the block of that number starts with, number by number; that one is no opposite itself.
   case opposite(of: Int)
 
   /// What embeddings start with: normal with deviation 1, as in PyTorch.
   public static var embedding: Initializer { .normal(deviation: 1) }
+
+  /// How a forget bias starts: from the longest lag expected, where there is one, else at a number.
+  static func forget(bias: Float, longestLag: Int?) -> Initializer {
+    longestLag.map { .chrono(longest: $0) } ?? .constant(bias)
+  }
+
+  /// Throws for a longest lag that chrono initialisation cannot start from.
+  static func check(longestLag: Int?, _ place: String) throws(LetheError) {
+    guard let longestLag, longestLag < 3 else { return }
+    throw LetheError(place, "the longest lag is too short", expected: "above 2", found: "lag \(longestLag)")
+  }
 
   /// A tensor so filled.
   ///
@@ -136,6 +147,9 @@ public indirect enum Initializer: Sendable, Equatable {
       guard case .opposite(let other) = block else { return block.make(shape: part, key: key.child(index)) }
       require(
         blocks.indices.contains(other), "Initializer.opposite: there is no block \(other) of \(blocks.count)")
+      if case .opposite = blocks[other] {
+        stop("Initializer.opposite: block \(index) is of block \(other), which is an opposite too")
+      }
       return blocks[other].make(shape: part, key: key.child(other)) * -1
     }
     return Tensor(parts.flatMap(\.scalars), shape: shape)

@@ -148,6 +148,7 @@ public struct MatrixMemory: Layer {
       x.shape.count == 3 && x.shape[2] == features,
       "\(Self.kind): expected an input of shape [batch, time, \(features)], got \(x.shape)")
     let (batch, time) = (x.shape[0], x.shape[1])
+    state?.requireNumbersAlone(Self.kind)
     let initial = state.map { $0.hidden + $0.cell } ?? []
     let shapes = stateSizes.map { [batch, $0] }
     require(

@@ -45,6 +45,7 @@ public struct MatrixMemoryStream: Sendable {
       return RecurrentState(hidden: [Variable(parts[0])], cell: parts.dropFirst().map { Variable($0) })
     }
     set {
+      newValue.requireNumbersAlone("stream")
       let given = (newValue.hidden + newValue.cell).map(\.tensor)
       let shapes = engine.layer.stateSizes.map { [1, $0] }
       require(

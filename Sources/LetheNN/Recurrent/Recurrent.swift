@@ -238,6 +238,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
       "\(name): expected an input of shape [batch, time, \(features)], got \(x.shape)")
     let count = layers * directions, others = description.states.count - 1
     if let state {
+      state.requireNumbersAlone(name)
       let cells = others * count
       require(
         state.hidden.count == count && state.cell.count == cells

@@ -52,7 +52,7 @@ public struct RecurrentState {
   public var hidden: [Variable]
   /// c, for cells that have one; cells with more states have all but h here, those of a layer side by side.
   public var cell: [Variable]
-  /// What attention has seen, for a layer that attends instead of carrying numbers on: a constant.
+  /// What attention has seen, for a layer that attends instead of carrying numbers on: a constant. Other layers stop at one.
   public var attention: AttentionCache?
 
   /// A state of the given parts.
@@ -60,6 +60,11 @@ public struct RecurrentState {
     self.hidden = hidden
     self.cell = cell
     self.attention = attention
+  }
+
+  /// Stops where a layer that carries numbers on is given a cache of attention.
+  func requireNumbersAlone(_ place: String) {
+    require(attention == nil, "\(place): expected a state of numbers, got one with a cache of attention")
   }
 
   /// The same numbers as constants, so that no gradient flows further back (truncated backpropagation).

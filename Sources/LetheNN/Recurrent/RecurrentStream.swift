@@ -61,6 +61,7 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
         cell: engines.flatMap { $0.state.dropFirst().map { Variable($0) } })
     }
     set {
+      newValue.requireNumbersAlone("stream")
       let others = engines[0].kinds - 1
       require(
         newValue.hidden.count == engines.count && newValue.cell.count == engines.count * others,

@@ -36,6 +36,8 @@ public struct SteppedRecurrent<Cell: SteppedCell>: Layer {
   public var outputs: RecurrentOutputs
   /// Whether it walks from the last step to the first; outputs stay in time order.
   public var isReversed: Bool
+  /// The numbers of an input at one step, once built.
+  private(set) var features = 0
 
   /// A layer that learns its input width when it is built.
   public init(_ cell: Cell, outputs: RecurrentOutputs = .last, reversed: Bool = false) {
@@ -57,11 +59,13 @@ public struct SteppedRecurrent<Cell: SteppedCell>: Layer {
   }
 
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
-    guard input.count > 1, input.dropFirst().allSatisfy({ $0 > 0 }), product(of: input.dropFirst()) != nil
+    guard input.count > 1, input.dropFirst().allSatisfy({ $0 > 0 }),
+      let features = product(of: input.dropFirst())
     else {
       throw LetheError(Cell.kind, "cannot take this input", expected: "[time, …]", found: "\(input)")
     }
     try cell.build(input: Array(input.dropFirst()))
+    self.features = features
     return (outputs == .all ? [input[0]] : []) + cell.outputShape
   }
 
@@ -79,6 +83,7 @@ public struct SteppedRecurrent<Cell: SteppedCell>: Layer {
     let (batch, time, sizes) = (x.shape[0], x.shape[1], cell.stateSizes)
     x.timing?.check(batch: batch, time: time)
     let x = x.reshaped([batch, time, x.shape.dropFirst(2).reduce(1, *)]).timed(x.timing)
+    state?.requireNumbersAlone(Cell.kind)
     var states = state.map { $0.hidden + $0.cell } ?? sizes.map { Variable(Tensor(zeros: [batch, $0])) }
     require(
       states.map(\.shape) == sizes.map { [batch, $0] },

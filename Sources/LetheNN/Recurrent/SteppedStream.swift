@@ -16,7 +16,7 @@ public struct SteppedStream<Cell: SteppedCell>: Sendable {
   init(_ layer: SteppedRecurrent<Cell>) {
     require(!layer.isReversed, "stream: a layer that runs backward needs the whole sequence")
     require(
-      layer.parameters.allSatisfy { $0.value.count > 0 },
+      layer.features > 0 && layer.parameters.allSatisfy { $0.value.count > 0 },
       "stream: the layer is not built; give inputSize, or build it in Sequential")
     var layer = layer
     layer.outputs = .all
@@ -24,14 +24,17 @@ public struct SteppedStream<Cell: SteppedCell>: Sendable {
     parts = layer.cell.stateSizes.map { Tensor(zeros: [1, $0]) }
   }
 
+  /// The numbers of an input.
+  public var inputSize: Int { layer.features }
   /// The width of an output.
   public var outputSize: Int { parts[0].count }
 
   /// One step.
   ///
-  /// - Precondition: x has as many numbers as an input of the layer.
+  /// - Precondition: x has `inputSize` numbers.
   public mutating func step(_ x: [Float]) -> [Float] {
-    let result = layer.run(Variable(Tensor(x, shape: [1, 1, x.count])), from: state)
+    require(x.count == inputSize, "stream: expected \(inputSize) inputs, got \(x.count)")
+    let result = layer.run(Variable(Tensor(x, shape: [1, 1, inputSize])), from: state)
     parts = (result.state.hidden + result.state.cell).map(\.tensor)
     return result.output.tensor.scalars
   }
@@ -40,6 +43,7 @@ public struct SteppedStream<Cell: SteppedCell>: Sendable {
   public var state: RecurrentState {
     get { RecurrentState(hidden: [Variable(parts[0])], cell: parts.dropFirst().map { Variable($0) }) }
     set {
+      newValue.requireNumbersAlone("stream")
       let given = (newValue.hidden + newValue.cell).map(\.tensor)
       require(
         newValue.hidden.count == 1 && given.map(\.shape) == parts.map(\.shape),

@@ -102,7 +102,9 @@ extension CellDescription {
       )
     }
     if let projected, projected > units {
-      return ("an h no wider than the cell, \(units) units", projected, "project to fewer, or make the cell wider")
+      return (
+        "an h no wider than the cell, \(units) units", projected, "project to fewer, or make the cell wider"
+      )
     }
     if inputs <= scalars {
       return ("more than \(scalars) features", inputs, "the last \(scalars) of them are not for gates")

@@ -226,7 +226,8 @@ extension CellCompiler {
       var ofLasting = graph.gradients(of: lasting, to: cut)
       for (node, slot) in slotOf.sorted(by: { $0.key < $1.key }) where !leaves.contains(node) {
         let seed = [node: graph.leaf(.slot(slot))]
-        for (id, d) in graph.gradients(of: seed, to: cut.subtracting([node])).sorted(by: { $0.key < $1.key }) {
+        for (id, d) in graph.gradients(of: seed, to: cut.subtracting([node])).sorted(by: { $0.key < $1.key })
+        {
           add(d, to: id, &ofLasting)
         }
       }

@@ -67,16 +67,13 @@ LETHE_AI vf v_exp(vf x) {
 }
 
 // log x = e ln 2 + log(1 + f), 2/3 <= 1 + f < 4/3, log(1 + f) = f + f^2 c(f) with c of degree 8.
-// Denormals are multiplied by 2^23 first. Error: 0.94 ulp, also around x = 1, where e = 0.
-// log(1) = +0, log(+-0) = -inf, log(x < 0) = NaN, log(inf) = inf.
-// Cost: about 28 operations; not for inner loops.
-LETHE_AI vf v_log(vf x) {
-  vi tiny = (vi)(x < v_set(0x1p-126f));
-  vi bits = (vi)v_select(tiny, x * v_set(0x1p23f), x);
+// For normal x with e times 2^23 to be added to its exponent.
+LETHE_AI vf log_of_normal(vf x, vi added) {
+  vi bits = (vi)x;
   // e and 1 + f by integer arithmetic: 0x3f2aaaab is 2/3; e stays scaled by 2^23.
   vi e = (bits - vi_set(0x3f2aaaab)) & vi_set(-0x00800000);
   vf f = (vf)(bits - e) - v_set(1.0f);
-  e = e - (tiny & vi_set(23 << 23));
+  e = e + added;
   vf p = v_fma(v_set(LETHE_LOG_C10), f, v_set(LETHE_LOG_C9));
   p = v_fma(p, f, v_set(LETHE_LOG_C8));
   p = v_fma(p, f, v_set(LETHE_LOG_C7));
@@ -86,10 +83,25 @@ LETHE_AI vf v_log(vf x) {
   p = v_fma(p, f, v_set(LETHE_LOG_C3));
   p = v_fma(p, f, v_set(LETHE_LOG_C2));
   p = v_fma(p, f * f, f);
-  p = v_fma(__builtin_convertvector(e, vf), v_set(LETHE_LN2_2_23), p);
+  return v_fma(__builtin_convertvector(e, vf), v_set(LETHE_LN2_2_23), p);
+}
+
+// Denormals are multiplied by 2^23 first. Error: 0.94 ulp, also around x = 1, where e = 0.
+// log(1) = +0, log(+-0) = -inf, log(x < 0) = NaN, log(inf) = inf.
+// Cost: about 28 operations; not for inner loops.
+LETHE_AI vf v_log(vf x) {
+  vi tiny = (vi)(x < v_set(0x1p-126f));
+  vf p = log_of_normal(v_select(tiny, x * v_set(0x1p23f), x), tiny & vi_set(-(23 << 23)));
   p = v_select((vi)(x < v_set(__builtin_inff())), p, x);
   p = v_select((vi)(x == v_set(0.0f)), v_set(-__builtin_inff()), p);
   return v_select((vi)(x < v_set(0.0f)), v_set(__builtin_nanf("")), p);
+}
+
+// log(1 + exp x) = max(x, 0) + log(1 + exp(-|x|)). Error: as that of its parts, absolute below x = 0 where 1 + exp x is
+// rounded. NaN stays in max(x, 0).
+LETHE_AI vf v_softplus(vf x) {
+  vf rest = 1.0f + v_exp((vf)((vi)x | vi_set(INT32_MIN)));
+  return v_select((vi)(x < v_set(0)), v_set(0), x) + log_of_normal(rest, vi_set(0));
 }
 
 // 1 / (1 + exp(-x)) with exp(-x) = 2^n (a - rb) / (a + rb), so that one division serves both:

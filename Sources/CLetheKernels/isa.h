@@ -12,6 +12,7 @@
 #include "program.h"
 #include "recurrent.h"
 #include "recurrent_backward.h"
+#include "recurrent_blockwise.h"
 #include "pointwise.h"
 #include "matrix_memory.h"
 #include "matrix_memory_backward.h"

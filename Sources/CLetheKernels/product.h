@@ -71,12 +71,13 @@ static void product(const lethe_product *p, int64_t row0, int64_t row1, int64_t 
       for (int64_t n = panel0; n < panel1; n++) {
         int64_t block = panel_start(blocks, panel, n), vecs = panel_start(blocks, panel, n + 1) - block;
         t.w_k = p->right.w_k ? p->right.w_k : vecs * 16;
+        t.w_vec = p->right.w_vec;
         t.w = p->right.w + block / panel * p->right.w_panel + block % panel * (p->right.w_panel / panel) +
               k * unit * t.w_k;
         // Packed panels lie one behind the other; the first tiles of one fetch the next.
         const float *after = t.w + p->right.w_panel / panel * vecs;
         bool fetches = !p->right.w_k && n + 1 < panel1;
-        int64_t most = tile_rows(vecs), m, tile = 0;
+        int64_t most = tile_rows(vecs, p->right.w_vec), m, tile = 0;
         for (int64_t r = r0; r < r1; r += m, tile++) {
           int64_t in = r % width, left = r1 - r < width - in ? r1 - r : width - in;
           m = tile_height(left, most);

@@ -62,14 +62,13 @@ LETHE_AI int64_t active_rows(const lethe_recurrent *r, int64_t t) {
 
 // ---- forward --------------------------------------------------------------------------------------------
 
-// Fills the state that step t + 1 reads from what step t wrote (t = -1: the initial state).
-static void advance(const lethe_recurrent *r, int64_t t, int64_t b0, int64_t b1) {
+// Fills the state that blocks [block0, block1) of step t + 1 read from what step t wrote (t = -1: the initial state).
+static void advance(const lethe_recurrent *r, int64_t t, int64_t b0, int64_t b1, int64_t block0, int64_t block1) {
   int64_t n = active_rows(r, t + 1);
-  unit_range own = units_of(r);
   if (n < b1) b1 = n;
   if (t + 1 >= r->steps || b0 >= b1) return;
   int64_t from = t < 0 ? 0 : r->first_row[t], to = r->first_row[t + 1];
-  for (int64_t j = own.block0; j < own.block1; j++)
+  for (int64_t j = block0; j < block1; j++)
     for (int64_t b = b0; b < b1; b++) {
       ptrdiff_t at = j * r->state_block + (to + b) * 16, was = j * r->state_block + (from + b) * 16;
       ptrdiff_t initial = (j * r->batch + b) * 16;
@@ -88,7 +87,7 @@ static void advance(const lethe_recurrent *r, int64_t t, int64_t b0, int64_t b1)
 LETHE_AI void forward_rows(const lethe_recurrent *r, lethe_cell cell, int stage, int64_t row, int64_t b, int64_t m,
                            int64_t block) {
   if (cell == LETHE_CELL_PROGRAM) {
-    run_code(r, &r->program->stage[stage].forward, row, b, m, block, NULL);
+    run_code(r, &r->program->stage[stage].forward, row, b, m, block, (through_at){0});
     return;
   }
   int width = slots_of(r, cell) * 16;
@@ -187,9 +186,9 @@ LETHE_AI void forward_stage(const lethe_recurrent *r, lethe_cell cell, int n, in
   for (int64_t p = first; p < last; p++) {
     int64_t j = panel_start(all, panel, p), units = panel_start(all, panel, p + 1) - j, m;
     int64_t next = p + 1 < last ? j + units : panel_start(all, panel, first);  // the first one of the next step
-    int64_t most = s.groups ? tile_rows(gated ? s.group[0].count : units) : LETHE_CODE_ROWS;
+    int64_t most = s.groups ? tile_rows(gated ? s.group[0].count : units, 0) : LETHE_CODE_ROWS;
     for (int q = 1; q < s.groups; q++)
-      if (tile_rows(s.group[q].count) < most) most = tile_rows(s.group[q].count);
+      if (tile_rows(s.group[q].count, 0) < most) most = tile_rows(s.group[q].count, 0);
     int64_t tile = 0;
     for (int64_t b = b0; b < b1; b += m, tile++) {
       int64_t row = r->first_row[t] + b;
@@ -217,25 +216,15 @@ LETHE_AI void forward_stage(const lethe_recurrent *r, lethe_cell cell, int n, in
 }
 
 LETHE_AI void forward_steps(const lethe_recurrent *r, lethe_cell cell, int64_t t0, int64_t t1, int64_t b0, int64_t b1) {
+  unit_range own = units_of(r);
   for (int64_t t = t0; t < t1; t++) {
     if (t < 0) {
-      if (r->copies) advance(r, -1, b0, b1);
+      if (r->copies) advance(r, -1, b0, b1, own.block0, own.block1);
       continue;
     }
     int64_t n = active_rows(r, t), end = n < b1 ? n : b1;
     if (end <= b0) return;
     for (int stage = 0; stage < stages_of(r, cell); stage++) forward_stage(r, cell, stage, t, b0, end);
-    if (r->copies) advance(r, t, b0, b1);
-  }
-}
-
-static void forward(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1) {
-  switch (r->cell) {
-    case LETHE_CELL_RNN_TANH: forward_steps(r, LETHE_CELL_RNN_TANH, t0, t1, b0, b1); break;
-    case LETHE_CELL_RNN_RELU: forward_steps(r, LETHE_CELL_RNN_RELU, t0, t1, b0, b1); break;
-    case LETHE_CELL_LSTM: forward_steps(r, LETHE_CELL_LSTM, t0, t1, b0, b1); break;
-    case LETHE_CELL_GRU_AFTER: forward_steps(r, LETHE_CELL_GRU_AFTER, t0, t1, b0, b1); break;
-    case LETHE_CELL_GRU_BEFORE: forward_steps(r, LETHE_CELL_GRU_BEFORE, t0, t1, b0, b1); break;
-    case LETHE_CELL_PROGRAM: forward_steps(r, LETHE_CELL_PROGRAM, t0, t1, b0, b1); break;
+    if (r->copies) advance(r, t, b0, b1, own.block0, own.block1);
   }
 }

@@ -108,7 +108,7 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
   int64_t hidden = (seen_width(r, cell, 0) + 15) / 16, panels = own.panel1;
   if (hidden < blocks) panels = panel_count(hidden, 4) + panel_count(blocks - hidden, 4);
   for (int64_t q = own.panel0; q < panels; q++) {
-    int64_t j = state_panel_start(r, cell, q), units = state_panel_start(r, cell, q + 1) - j, most = tile_rows(units), m;
+    int64_t j = state_panel_start(r, cell, q), units = state_panel_start(r, cell, q + 1) - j, most = tile_rows(units, 0), m;
     const lethe_stage first = stage_of(r, cell, 0);
     // Blocks beyond those of a projected h get nothing from gates.
     int64_t depth = j < hidden ? backward_depth(r, &first) : blocks, k0 = 0, tile = 0;
@@ -157,7 +157,7 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
     }
     for (int64_t q = own.panel0; q < own.panel1; q++) {
       int64_t j = panel_start(blocks, 4, q), units = panel_start(blocks, 4, q + 1) - j, m;
-      int64_t most = s.groups > 0 ? tile_rows(units) : LETHE_CODE_ROWS;
+      int64_t most = s.groups > 0 ? tile_rows(units, 0) : LETHE_CODE_ROWS;
       int64_t tile = 0;
       for (int64_t b = b0; b < end; b += m, tile++) {
         m = tile_height(end - b, most);
@@ -185,15 +185,4 @@ LETHE_AI void backward_step(const lethe_recurrent *r, lethe_cell cell, int64_t t
 LETHE_AI void backward_steps(const lethe_recurrent *r, lethe_cell cell, int64_t t0, int64_t t1, int64_t b0,
                              int64_t b1) {
   for (int64_t t = t1 - 1; t >= t0; t--) backward_step(r, cell, t, b0, b1);
-}
-
-static void backward(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1) {
-  switch (r->cell) {
-    case LETHE_CELL_RNN_TANH: backward_steps(r, LETHE_CELL_RNN_TANH, t0, t1, b0, b1); break;
-    case LETHE_CELL_RNN_RELU: backward_steps(r, LETHE_CELL_RNN_RELU, t0, t1, b0, b1); break;
-    case LETHE_CELL_LSTM: backward_steps(r, LETHE_CELL_LSTM, t0, t1, b0, b1); break;
-    case LETHE_CELL_GRU_AFTER: backward_steps(r, LETHE_CELL_GRU_AFTER, t0, t1, b0, b1); break;
-    case LETHE_CELL_GRU_BEFORE: backward_steps(r, LETHE_CELL_GRU_BEFORE, t0, t1, b0, b1); break;
-    case LETHE_CELL_PROGRAM: backward_steps(r, LETHE_CELL_PROGRAM, t0, t1, b0, b1); break;
-  }
 }

@@ -213,11 +213,14 @@ static void gradient_of(const lethe_gates *g, const layer *l, const pass *p, let
                         float *dw) {
   int64_t blocks = blocks_of(l->units), slots = twin_slots(l->cell), n = l->units;
   float *columns = output(blocks * n * g->slots * 16);
+  // One gate of four blocks, or all gates of one.
+  int64_t panel = g->slots == 1 ? 4 : g->slots, block = p->r.gates_block;
   lethe_product q = {.left = left,
-                     .right = {.w = p->r.gates + first * 16, .columns = blocks * g->slots * 16, .panel = g->slots,
-                               .w_panel = p->r.gates_block, .w_k = slots * 16},
+                     .right = {.w = p->r.gates + first * 16, .columns = blocks * g->slots * 16, .panel = panel,
+                               .w_panel = block * (panel / g->slots), .w_k = slots * 16,
+                               .w_vec = g->slots == 1 ? block : 0},
                      .out = columns, .out_row = g->slots * 16, .out_group = n * g->slots * 16, .group = g->slots};
-  kernels->product(&q, 0, n, 0, blocks);
+  kernels->product(&q, 0, n, 0, (blocks * g->slots + panel - 1) / panel);
   kernels->unpack_gates(dw, columns, g, 0, blocks);
 }
 

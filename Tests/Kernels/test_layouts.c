@@ -77,22 +77,22 @@ static void gates_case(int64_t units, int64_t k, int64_t file_gates, const int8_
   release();
 }
 
-static void rows_case(int64_t rows, int64_t columns, int64_t gap) {
-  label("rows %lld columns %lld", (long long)rows, (long long)columns);
-  int64_t blocks = blocks_of(columns), block = rows * 16 + gap, sources = rows + 3;
-  float *src = input(sources * columns);
+static void rows_case(int64_t rows, int64_t columns, int64_t past, int64_t gap) {
+  label("rows %lld columns %lld of %lld", (long long)rows, (long long)columns, (long long)(columns + past));
+  int64_t blocks = blocks_of(columns), block = rows * 16 + gap, sources = rows + 3, width = columns + past;
+  float *src = input(sources * width);
   int32_t *map = bytes((size_t)rows * sizeof(int32_t));
   for (int64_t r = 0; r < rows; r++) map[r] = (int32_t)next_below(sources);
   float *got = output(blocks * block), *parts = output(blocks * block);
-  kernels->gather_blocks(got, block, src, map, columns, 0, rows);
-  kernels->gather_blocks(parts, block, src, map, columns, rows / 3, rows);
-  kernels->gather_blocks(parts, block, src, map, columns, 0, rows / 3);
+  kernels->gather_blocks(got, block, src, map, columns, width, 0, rows);
+  kernels->gather_blocks(parts, block, src, map, columns, width, rows / 3, rows);
+  kernels->gather_blocks(parts, block, src, map, columns, width, 0, rows / 3);
   equal_bits("gathered in two parts", parts, got, blocks * block);
   bool right = true;
   for (int64_t b = 0; b < blocks; b++) {
     for (int64_t r = 0; r < rows; r++)
       for (int64_t l = 0; l < 16; l++) {
-        float want = b * 16 + l < columns ? src[map[r] * columns + b * 16 + l] : 0;
+        float want = b * 16 + l < columns ? src[map[r] * width + b * 16 + l] : 0;
         right &= got[b * block + r * 16 + l] == want;
       }
     right &= is_unwritten(got + b * block + rows * 16, gap);
@@ -102,15 +102,15 @@ static void rows_case(int64_t rows, int64_t columns, int64_t gap) {
 
   // Each row to a place of its own, the other places untouched; what stands past the last column is dropped.
   for (int64_t r = 0; r < rows; r++) map[r] = (int32_t)(rows - 1 - r + r % 2 * 2);
-  float *back = output((rows + 2) * columns), *want = output((rows + 2) * columns);
+  float *back = output((rows + 2) * width), *want = output((rows + 2) * width);
   for (int64_t i = 0; i < blocks * block; i++)
     if (got[i] == 0) got[i] = 77;
   for (int64_t r = 0; r < rows; r++)
-    for (int64_t c = 0; c < columns; c++) want[map[r] * columns + c] = got[c / 16 * block + r * 16 + c % 16];
-  kernels->scatter_blocks(back, got, block, map, columns, rows / 2, rows);
-  kernels->scatter_blocks(back, got, block, map, columns, 0, rows / 2);
-  equal_bits("scattered", back, want, (rows + 2) * columns);
-  same("scattered", back, (rows + 2) * columns);
+    for (int64_t c = 0; c < columns; c++) want[map[r] * width + c] = got[c / 16 * block + r * 16 + c % 16];
+  kernels->scatter_blocks(back, got, block, map, columns, width, rows / 2, rows);
+  kernels->scatter_blocks(back, got, block, map, columns, width, 0, rows / 2);
+  equal_bits("scattered", back, want, (rows + 2) * width);
+  same("scattered", back, (rows + 2) * width);
   release();
 }
 
@@ -138,5 +138,5 @@ void test_layouts(void) {
 
   seed(13);
   for (int c = 0; c < n_columns; c++)
-    for (int64_t rows = 0; rows < 9; rows++) rows_case(rows, columns[c], rows % 2 * 16);
+    for (int64_t rows = 0; rows < 9; rows++) rows_case(rows, columns[c], rows % 3 * 5, rows % 2 * 16);
 }

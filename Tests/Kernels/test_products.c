@@ -39,8 +39,8 @@ static lethe_operand lay_left(left_kind kind, const float *matrix, int64_t rows,
 
 // ---- the right operand ----
 
-// Packed in panels of 1 to 4 blocks, or (0) read in place from rows wider than the matrix. `columns` is a multiple of
-// 16 for the latter.
+// Packed in panels of 1 to 4 blocks, or read in place: (0) from rows wider than the matrix, (5) block by block, with a gap
+// between blocks. `columns` is a multiple of 16 for these.
 static lethe_panels lay_right(int64_t panel, const float *matrix, int64_t k, int64_t columns) {
   int64_t blocks = blocks_of(columns);
   if (panel == 0) {
@@ -48,6 +48,13 @@ static lethe_panels lay_right(int64_t panel, const float *matrix, int64_t k, int
     float *w = input(k == 0 ? 0 : (k - 1) * width + columns);
     for (int64_t i = 0; i < k; i++) memcpy(w + i * width, matrix + i * columns, (size_t)columns * sizeof(float));
     return (lethe_panels){.w = w, .columns = columns, .panel = 4, .w_panel = 64, .w_k = width};
+  }
+  if (panel == 5) {
+    int64_t apart = (k + 2) * 16;
+    float *w = input(blocks * apart);
+    for (int64_t i = 0; i < k; i++)
+      for (int64_t c = 0; c < columns; c++) w[c / 16 * apart + i * 16 + c % 16] = matrix[i * columns + c];
+    return (lethe_panels){.w = w, .columns = columns, .panel = 4, .w_panel = 4 * apart, .w_k = 16, .w_vec = apart};
   }
   float *w = output(blocks * 16 * k);
   kernels->pack(w, matrix, columns, 1, k, columns, panel, 0, (blocks + panel - 1) / panel);
@@ -111,9 +118,9 @@ static void case_of(int64_t rows, int64_t k, int64_t columns, left_kind left, in
                     initial_kind initial) {
   label("rows %lld k %lld columns %lld left %d panel %lld out %d initial %d", (long long)rows, (long long)k,
         (long long)columns, left, (long long)panel, out, initial);
-  if (panel == 0) columns = blocks_of(columns) * 16;
+  if (panel == 0 || panel == 5) columns = blocks_of(columns) * 16;
   // Panels that are groups of the result must be whole.
-  int64_t group = panel ? panel : 4;
+  int64_t group = panel && panel < 5 ? panel : 4;
   if (out == BY_PANEL) columns += (group - blocks_of(columns) % group) % group * 16;
   float *a = input(rows * k), *b = input(k * columns), *start = input(rows * columns);
   for (int64_t i = 0; i < rows * columns; i++)
@@ -256,19 +263,19 @@ void test_products(void) {
     for (int r = 0; r < 4; r++)
       for (int k = 0; k < 3; k++)
         for (int c = 0; c < 4; c++, turn++)
-          case_of(few_rows[r], few_ks[k], few_columns[c], (left_kind)(turn % 4), turn % 5, (out_kind)(turn / 4 % 4),
+          case_of(few_rows[r], few_ks[k], few_columns[c], (left_kind)(turn % 4), turn % 7 % 6, (out_kind)(turn / 4 % 4),
                   (initial_kind)((turn + turn / 4) % 4));
   } else {
     for (int64_t r = 1; r <= 20; r++)
       for (int k = 0; k < 8; k++)
         for (int c = 0; c < 8; c++)
           for (int i = 0; i < 2; i++, turn++)
-            case_of(r, ks[k], columns[c], (left_kind)(turn % 4), turn % 5, (out_kind)(turn / 4 % 4),
+            case_of(r, ks[k], columns[c], (left_kind)(turn % 4), turn % 7 % 6, (out_kind)(turn / 4 % 4),
                     (initial_kind)((turn + turn / 16) % 4));
   }
   // Every combination of kinds, at sizes off every grid; k = 0.
   for (int left = 0; left < LEFT_KINDS; left++)
-    for (int panel = 0; panel <= 4; panel++)
+    for (int panel = 0; panel <= 5; panel++)
       for (int out = 0; out < OUT_KINDS; out++)
         for (int initial = 0; initial < INITIAL_KINDS; initial++) {
           case_of(7, 33, 81, (left_kind)left, panel, (out_kind)out, (initial_kind)initial);

@@ -32,11 +32,11 @@ typedef struct lethe_operand {
 
 // Right operand: columns in panels of at most `panel` blocks of 16, cut evenly: of n blocks in p panels, panel i holds
 // blocks [n i / p, n (i + 1) / p). Block b starts at w + b * w_panel / panel, and w_k floats lie between two k (0: panels
-// are packed, [k][its blocks][16]).
+// are packed, [k][its blocks][16]). The blocks of a panel lie 16 floats apart or, where that is not 0, w_vec.
 typedef struct lethe_panels {
   const float *_Null_unspecified w;
   int64_t columns, panel;
-  ptrdiff_t w_panel, w_k;
+  ptrdiff_t w_panel, w_k, w_vec;
 } lethe_panels;
 
 // out(row, column) = initial(row, column) + sum over k of left(row, k) * right(k, column), k ascending.
@@ -71,18 +71,25 @@ typedef enum lethe_cell {
 // write where it reads.
 typedef enum lethe_operation {
   LETHE_OP_COPY, LETHE_OP_NEGATE, LETHE_OP_SIGMOID, LETHE_OP_TANH, LETHE_OP_RELU, LETHE_OP_EXP, LETHE_OP_LOG,
-  LETHE_OP_SQRT, LETHE_OP_ABS,
+  LETHE_OP_SQRT, LETHE_OP_ABS, LETHE_OP_SOFTPLUS,
   LETHE_OP_POSITIVE,                                              // a > 0 ? 1 : 0
   LETHE_OP_ADD, LETHE_OP_SUBTRACT, LETHE_OP_MULTIPLY, LETHE_OP_DIVIDE, LETHE_OP_MAX, LETHE_OP_MIN,  // MAX, MIN: a where equal
   LETHE_OP_MULTIPLY_ADD,                                          // a * b + c
   LETHE_OP_SELECT,                                                // a > 0 ? b : c
+  // What several of these often come to, rounded as they are.
+  LETHE_OP_MULTIPLY_SUBTRACT,                                     // a * b - c, rounded once
+  LETHE_OP_SUBTRACT_MULTIPLY,                                     // (a - b) * c
+  LETHE_OP_BLEND,                                                 // a * b + ((1 - a) * c), the sum rounded once
+  LETHE_OP_BLEND_REST,                                            // (1 - a) * b + (a * c), likewise
+  LETHE_OP_SIGMOID_SLOPE,                                         // a * (b * (1 - b))
+  LETHE_OP_TANH_SLOPE,                                            // a * (1 - b * b)
 } lethe_operation;
 
 typedef enum lethe_place_kind {
   LETHE_PLACE_SLOT,       // gate slot `index` of the row
   LETHE_PLACE_STATE_IN,   // state `index` before the step, without the recurrent mask; 0 is h
   LETHE_PLACE_STATE_OUT,  // state `index` after the step
-  LETHE_PLACE_VECTOR,     // parameter `index`, one number a unit
+  LETHE_PLACE_VECTOR,     // parameter `index`, or what follows from parameters alone: one number a unit
   LETHE_PLACE_CONSTANT,
   LETHE_PLACE_MASK,       // the recurrent mask; ones where there is none
   LETHE_PLACE_TEMPORARY,
@@ -91,7 +98,7 @@ typedef enum lethe_place_kind {
   LETHE_PLACE_CARRY,      // backward: what reaches state `index` of the step before past all products
   LETHE_PLACE_NUMBER,     // number `index` of the row, the same in 16 lanes; while it is added up, its sums lane by lane
   LETHE_PLACE_D_NUMBER,   // backward: its gradient, likewise
-  LETHE_PLACE_D_VECTOR,   // backward: the gradient of parameter `index`, summed up for each row of the batch
+  LETHE_PLACE_D_VECTOR,   // backward: the gradient of vector `index`, summed up for each row of the batch
   LETHE_PLACE_UNITS,      // 1 for units, 0 for the columns past the last
 } lethe_place_kind;
 
@@ -271,15 +278,17 @@ typedef struct lethe_kernels {
   // dst as src above from src as dst above: the inverse of pack_gates, for weight gradients.
   void (*unpack_gates)(float *dst, const float *src, const lethe_gates *g, int64_t first, int64_t last);
 
-  // dst[block][row][16] = row map[row] of src [.][columns], zero past the last column; blocks dst_block floats apart.
+  // dst[block][row][16] = the first columns of row map[row] of src [.][width], zero past the last; blocks dst_block floats
+  // apart.
   void (*gather_blocks)(float *dst, ptrdiff_t dst_block, const float *src, const int32_t *map, int64_t columns,
-                        int64_t row0, int64_t row1);
-  // Row map[row] of dst [.][columns] = src[block][row][16].
+                        int64_t width, int64_t row0, int64_t row1);
+  // The first columns of row map[row] of dst [.][width] = src[block][row][16].
   void (*scatter_blocks)(float *dst, const float *src, ptrdiff_t src_block, const int32_t *map, int64_t columns,
-                         int64_t row0, int64_t row1);
+                         int64_t width, int64_t row0, int64_t row1);
 
   // Batch rows [b0, b1) of steps [t0, t1); with `copies`, step -1 puts the initial state in place. Different rows never
-  // meet, so threads split the batch; with panel0 and panel1, all have to be done with a step before the next.
+  // meet, so threads split the batch; with panel0 and panel1, all have to be done with a step before the next, unless no
+  // stage has products or numbers: then different panels never meet either.
   void (*forward)(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1);
   // The same steps, last to first, after those that follow them. Step -1 is the initial state.
   void (*backward)(const lethe_recurrent *r, int64_t t0, int64_t t1, int64_t b0, int64_t b1);
@@ -368,6 +377,8 @@ uint64_t lethe_buffer_taken_here(void);
 void lethe_parallel(int32_t threads, int64_t count, void (*task)(void *_Nullable context, int64_t index),
                     void *_Nullable context);
 int32_t lethe_processor_count(void);
+// Asks for the lines of `n` floats from `at` to come to this core's L2 while it goes on: what another core wrote last.
+void lethe_fetch(const float *at, int64_t n);
 
 // ---- interruption ---------------------------------------------------------------------------------------
 

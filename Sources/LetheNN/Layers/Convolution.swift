@@ -301,7 +301,8 @@ private final class Panels {
     storage = Storage(count: blocks * 16 * depth)
     kernels.pack(storage.pointer, start, k, column, Int64(depth), Int64(columns), 4, 0, count)
     operand = lethe_panels(
-      w: UnsafePointer(storage.pointer), columns: Int64(columns), panel: 4, w_panel: 64 * depth, w_k: 0)
+      w: UnsafePointer(storage.pointer), columns: Int64(columns), panel: 4, w_panel: 64 * depth, w_k: 0,
+      w_vec: 0)
   }
 }
 

@@ -45,7 +45,7 @@ package struct MatrixMemoryTwin {
       case .mLSTM:
         let q = Array(q[keys]), k = k[keys].map { $0 / Double(key).squareRoot() }
         let n = Array(state.parts[1][keys]), m = state.parts[2][head]
-        let kept = -softplus(-gate[head]) + m, input = gate[heads + head]
+        let kept = -NaiveTwin.softplus(-gate[head]) + m, input = gate[heads + head]
         let top = n.allSatisfy { $0 == 0 } ? input : max(kept, input)
         let f = Elementary.exp(kept - top), i = Elementary.exp(input - top)
         for j in 0..<key {
@@ -60,7 +60,7 @@ package struct MatrixMemoryTwin {
         }
       case .gatedLinearAttention:
         for j in 0..<key {
-          let a = Elementary.exp(-softplus(-gate[head * key + j]) / 16)
+          let a = Elementary.exp(-NaiveTwin.softplus(-gate[head * key + j]) / 16)
           for c in 0..<value {
             state.parts[0][keep(j, c)] = a * state.parts[0][keep(j, c)] + k[head * key + j] * v[c]
             o[c] += state.parts[0][keep(j, c)] * q[head * key + j] / Double(key).squareRoot()
@@ -77,7 +77,7 @@ package struct MatrixMemoryTwin {
         }
       case .gatedDeltaNet(let negative):
         let q = unit(Array(q[keys])), k = unit(Array(k[keys]))
-        let decay = Elementary.exp(-Elementary.exp(part("log_rate")[head]) * softplus(gate[head]))
+        let decay = Elementary.exp(-Elementary.exp(part("log_rate")[head]) * NaiveTwin.softplus(gate[head]))
         let strength = (negative ? 2 : 1) * sigmoid(gate[heads + head])
         for c in 0..<value {
           var held = 0.0
@@ -111,5 +111,4 @@ package struct MatrixMemoryTwin {
   private func unit(_ x: Vector) -> Vector { x.map { $0 / (dot(x, x) + 1e-6).squareRoot() } }
   private func dot(_ a: Vector, _ b: Vector) -> Double { zip(a, b).map { $0 * $1 }.reduce(0, +) }
   private func sigmoid(_ x: Double) -> Double { 1 / (1 + Elementary.exp(-x)) }
-  private func softplus(_ x: Double) -> Double { max(x, 0) + Elementary.log(1 + Elementary.exp(-abs(x))) }
 }

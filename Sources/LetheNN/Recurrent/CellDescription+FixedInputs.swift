@@ -3,15 +3,14 @@ extension CellDescription {
   /// The columns of the input that weights see.
   func seen(_ inputs: Int) -> Int { inputs - scalars }
 
-  /// Writes the slots of some rows from their inputs.
+  /// Writes the slots of some rows and blocks from their inputs.
   func fillFixed(
     from x: UnsafePointer<Float>, block: Int, into gates: UnsafeMutablePointer<Float>, gatesBlock: Int,
-    inputs: Int,
-    units: Int, rows: Range<Int>
+    inputs: Int, units: Int, rows: Range<Int>, blocks: Range<Int>
   ) {
     for fixed in fixedInputs {
       for row in rows {
-        for j in 0..<(units + 15) / 16 {
+        for j in blocks {
           let to = gates + j * gatesBlock + (row * slots + fixed.slot) * 16, valid = min(16, units - 16 * j)
           switch fixed.input {
           case .identity:
@@ -29,8 +28,7 @@ extension CellDescription {
   /// Adds the slots' gradients to those of the inputs; a scalar's is summed over units, ascending.
   func addFixed(
     _ gates: UnsafePointer<Float>, gatesBlock: Int, to dx: UnsafeMutablePointer<Float>, block: Int,
-    inputs: Int,
-    units: Int, rows: Range<Int>
+    inputs: Int, units: Int, rows: Range<Int>
   ) {
     for fixed in fixedInputs {
       for row in rows {

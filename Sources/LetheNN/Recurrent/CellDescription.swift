@@ -85,6 +85,8 @@ public struct CellDescription: Sendable {
   let biasRows: Int
   /// Whether there are two biases, as in PyTorch's files.
   let hasHiddenBias: Bool
+  /// Whether units see each other's states or means. Where they do not, blocks of units go through time alone.
+  var looksBack: Bool { stages.contains { !$0.groups.isEmpty } || numbers > 0 }
   /// The width of h where it is narrower than the cell.
   var projected: Int? { stages.lazy.compactMap(\.width).first }
   /// The width of a state.
@@ -94,6 +96,8 @@ public struct CellDescription: Sendable {
   /// Parameters with one number a unit, and the slots where their gradients lie; `nil`: summed up beside the slots.
   var vectors: [CellBuilder.Vector] = []
   var vectorSlots: [Int?] = []
+  /// Nodes of `described` that are made of vectors alone: computed once, and behind the vectors for the kernels.
+  var derivedVectors: [CellGraph.ID] = []
   /// Slots that hold random numbers in training.
   struct Noise: Equatable {
     var slot: Int
@@ -118,6 +122,7 @@ public struct CellDescription: Sendable {
     fixedInputs: [FixedSlot] = [], scalars: Int = 0,
     hiddenRows: Int, biasRows: Int,
     hasHiddenBias: Bool, vectors: [CellBuilder.Vector] = [], vectorSlots: [Int?] = [],
+    derivedVectors: [CellGraph.ID] = [],
     noises: [Noise] = [], biasInitializers: [Initializer] = [], program: CellProgram? = nil,
     described: Equations? = nil
   ) {
@@ -128,6 +133,7 @@ public struct CellDescription: Sendable {
     (self.biasRows, self.hasHiddenBias, self.vectors) = (biasRows, hasHiddenBias, vectors)
     (self.vectorSlots, self.biasInitializers) = (vectorSlots, biasInitializers)
     (self.program, self.described, self.noises) = (program, described, noises)
+    self.derivedVectors = derivedVectors
   }
 
   private init(

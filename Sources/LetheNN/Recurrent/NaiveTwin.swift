@@ -114,6 +114,10 @@ package struct NaiveTwin {
 
   package static func sigmoid(_ x: Double) -> Double { 1 / (1 + Elementary.exp(-x)) }
 
+  package static func softplus(_ x: Double) -> Double {
+    Swift.max(x, 0) + Elementary.log(1 + Elementary.exp(-x.magnitude))
+  }
+
   package static func tanh(_ x: Double) -> Double {
     let e = Elementary.exp(-2 * abs(x))
     return (x < 0 ? -1 : 1) * (1 - e) / (1 + e)

@@ -71,12 +71,11 @@ final class PackedRecurrent: @unchecked Sendable {
     fills = description.stages.map { stage in
       stage.fill.first.map { biases(of: $0..<$0 + stage.fill.count) }
     }
-    vectors = description.vectors.isEmpty ? nil : Storage(count: description.vectors.count * blocks * 16)
+    vectors = description.allVectors == 0 ? nil : Storage(count: description.allVectors * blocks * 16)
     vectors?.pointer.update(repeating: 0, count: vectors?.count ?? 0)
-    for number in description.vectors.indices {
-      let (part, block) = description.vectorPlace(number)
-      vectors?.pointer.advanced(by: number * blocks * 16).update(
-        from: parts[part].pointer + block * units, count: units)
+    let given = description.givenVectors(parts, units: units)
+    for (number, values) in (given + description.derivedValues(given)).enumerated() {
+      for (unit, value) in values.enumerated() { vectors?.pointer[number * blocks * 16 + unit] = value }
     }
 
     program = description.program.map { code in

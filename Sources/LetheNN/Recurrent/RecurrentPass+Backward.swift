@@ -35,10 +35,34 @@ extension RecurrentPass {
     }
     let inputPanels = wantsInput ? transposedInput(weights) : []
     let dVectors =
-      description.vectors.isEmpty ? nil : Storage(count: description.vectors.count * blocks * batch * 16)
+      description.allVectors == 0 ? nil : Storage(count: description.allVectors * blocks * batch * 16)
     dVectors?.pointer.update(repeating: 0, count: dVectors?.count ?? 0)
     var sums = WeightSums(self)
     let shares = shares
+
+    /// The gradient of the inputs of some rows of a chunk whose first row is `first`.
+    func passOn(
+      _ runs: [SequenceLayout.Run], from gates: UnsafeMutablePointer<Float>, _ first: Int, isAlone: Bool
+    ) {
+      guard let dx, let dxRows else { return }
+      let at = dxRows.pointer - first * 16, groups = runs.flatMap(\.groups)
+      if !description.fixedInputs.isEmpty {
+        for rows in groups {
+          for block in 0..<inputBlocks {
+            (at + block * chunkBlock + rows.lowerBound * 16).update(repeating: 0, count: rows.count * 16)
+          }
+        }
+      }
+      for (number, panels) in inputPanels.enumerated() {
+        let product = inputGradient(number, panels, into: at, block: chunkBlock, gates: gates)
+        multiply(product, runs, width: inputs, isAlone: isAlone)
+      }
+      for rows in groups {
+        description.addFixed(
+          gates, gatesBlock: gatesBlock, to: at, block: chunkBlock, inputs: inputs, units: units, rows: rows)
+      }
+      layout.scatter(at, block: chunkBlock, runs, into: dx, columns: inputs)
+    }
 
     withArguments(work, program: stagePanels) { arguments in
       if !isDescribed {
@@ -55,50 +79,40 @@ extension RecurrentPass {
       for steps in chunks.isEmpty ? [0..<0] : chunks.reversed() {
         let rows = layout.rows(of: steps), first = rows.lowerBound
         Parallel.run(shares.count) { index in
-          let share = shares[index], runs = layout.runs(steps, share)
+          let share = shares[index], runs = layout.runs(steps, share.rows)
+          let part = share.isOfUnits ? share.blocks : nil
           var own = whole
+          share.fill(&own)
           for (gradient, target, width, argument) in [
             (outputs, dOutputs, hidden, \lethe_recurrent.dh_out),
             (outputGate, dGate, units, \lethe_recurrent.d_output_gate),
           ] {
             guard let gradient, let target else { continue }
             layout.gather(
-              gradient, columns: width, runs, into: target.pointer - first * 16, block: chunkBlock)
+              gradient, columns: width, runs, into: target.pointer - first * 16, block: chunkBlock,
+              blocks: part)
             own[keyPath: argument] = UnsafePointer(target.pointer - first * 16)
           }
-          layout.gather(work.input, columns: inputs, runs, into: x.pointer - first * 16, block: chunkBlock)
+          // Every share of units sees all inputs: each brings some rows.
+          let seen = share.isOfUnits ? [rows.part(index, of: shares.count)] : runs
+          layout.gather(work.input, columns: inputs, seen, into: x.pointer - first * 16, block: chunkBlock)
           let from = steps.lowerBound == 0 ? -1 : steps.lowerBound
           eachStep(from..<steps.upperBound, own, isAlone: shares.count == 1, isReversed: true) { own, steps in
             kernels.backward(
-              &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
-              Int64(share.upperBound))
+              &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.rows.lowerBound),
+              Int64(share.rows.upperBound))
           }
-          if let dx, let dxRows {
-            let at = dxRows.pointer - first * 16
-            if !description.fixedInputs.isEmpty {
-              for rows in runs.flatMap(\.groups) {
-                for block in 0..<inputBlocks {
-                  (at + block * chunkBlock + rows.lowerBound * 16).update(
-                    repeating: 0, count: rows.count * 16)
-                }
-              }
-            }
-            for (number, panels) in inputPanels.enumerated() {
-              let product = inputGradient(
-                number, panels, into: at, block: chunkBlock, gates: own.gates)
-              multiply(product, runs, width: inputs, isAlone: shares.count == 1)
-            }
-            if let gates = own.gates {
-              for rows in runs.flatMap(\.groups) {
-                description.addFixed(
-                  gates, gatesBlock: gatesBlock, to: at, block: chunkBlock, inputs: inputs, units: units,
-                  rows: rows)
-              }
-            }
-            layout.scatter(at, block: chunkBlock, runs, into: dx, columns: inputs)
-          }
+          if !share.isOfUnits { passOn(runs, from: own.gates, first, isAlone: shares.count == 1) }
         }
-        sums.add(rows, x: x, chunkBlock: chunkBlock, work, in: self)
+        // The other threads' gradients are fetched while those of the own units are summed up.
+        sums.add(rows, x: x, chunkBlock: chunkBlock, work, in: self) { part, sum in
+          guard shares.first?.isOfUnits == true, dx != nil else { return sum() }
+          let own = rows.count * part.lowerBound / blocks..<rows.count * part.upperBound / blocks
+          if shares.count > 1 { fetch(whole.gates, first + own.lowerBound, own.count, 0..<blocks) }
+          sum()
+          let run = SequenceLayout.Run(first: first + own.lowerBound, width: own.count)
+          passOn([run], from: whole.gates, first, isAlone: false)
+        }
       }
     }
     withExtendedLifetime((dOutputs, dGate, dxRows, dFinal, dNumbers, stagePanels, inputPanels, x)) {}
@@ -108,8 +122,15 @@ extension RecurrentPass {
         carry.pointer + (isDescribed ? number : number - 1) * plane, units: units, block: batch * 16)
     }
     return InputGradients(
-      parts: [dx] + sums.gradients(in: self, vectors: dVectors),
+      parts: [dx] + sums.gradients(in: self, vectors: dVectors, of: weights.parts.map(\.tensor)),
       initial: [layout.unpackState(dInitial.pointer, units: hidden, block: batch * 16)] + others)
+  }
+
+  /// Has the gates of some rows and blocks come from the cores that wrote them, as far as they find room in L2.
+  func fetch(_ gates: UnsafeMutablePointer<Float>?, _ first: Int, _ rows: Int, _ blocks: Range<Int>) {
+    let floats = rows * slots * 16
+    guard let gates, floats * blocks.count <= 1 << 17 else { return }
+    for block in blocks { lethe_fetch(gates + block * gatesBlock + first * slots * 16, Int64(floats)) }
   }
 
   private func transposedInput(_ weights: Weights) -> [Storage] {

@@ -22,11 +22,13 @@ extension RecurrentPass {
       let whole = arguments
       Parallel.run(shares.count) { index in
         let share = shares[index]
+        let part = share.isOfUnits ? share.blocks : nil
         let input = Storage(count: (inputs + 15) / 16 * most * 16)
         let gates = keeps ? nil : Storage(count: blocks * most * slots * 16)
         var own = whole
+        share.fill(&own)
         for steps in chunks {
-          let first = layout.rows(of: steps).lowerBound, runs = layout.runs(steps, share)
+          let first = layout.rows(of: steps).lowerBound, runs = layout.runs(steps, share.rows)
           if let gates {
             own.gates = gates.pointer - first * slots * 16
             own.gates_block = most * slots * 16
@@ -36,25 +38,36 @@ extension RecurrentPass {
           for product in packed.projections(
             of: x0, block: most * 16, into: own.gates, gatesBlock: own.gates_block)
           {
-            multiply(product, runs, width: inputs, isAlone: shares.count == 1)
+            if share.isOfUnits {
+              // Panels of one block's gates, or of the one gate of four blocks.
+              let panels = product.group == 1 ? share.panels : share.blocks
+              for run in runs {
+                var own = product.over(run)
+                kernels.product(
+                  &own, 0, Int64(run.rows), Int64(panels.lowerBound), Int64(panels.upperBound))
+              }
+            } else {
+              multiply(product, runs, width: inputs, isAlone: shares.count == 1)
+            }
           }
-          fillNoise(runs, own, most: most, first: first)
+          fillNoise(runs, share.blocks, own, most: most, first: first)
           if let gates = own.gates {
             for rows in runs.flatMap(\.groups) {
               description.fillFixed(
                 from: x0, block: most * 16, into: gates, gatesBlock: own.gates_block, inputs: inputs,
-                units: units,
-                rows: rows)
+                units: units, rows: rows, blocks: share.blocks)
             }
           }
           let from = steps.lowerBound == 0 ? -1 : steps.lowerBound
           eachStep(from..<steps.upperBound, own, isAlone: shares.count == 1, isReversed: false) {
             own, steps in
             kernels.forward(
-              &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.lowerBound),
-              Int64(share.upperBound))
+              &own, Int64(steps.lowerBound), Int64(steps.upperBound), Int64(share.rows.lowerBound),
+              Int64(share.rows.upperBound))
           }
-          if let outputs { layout.scatter(hidden, block: block, runs, into: outputs, columns: self.hidden) }
+          if let outputs {
+            layout.scatter(hidden, block: block, runs, into: outputs, columns: self.hidden, blocks: part)
+          }
         }
         withExtendedLifetime((input, gates)) {}
       }
@@ -63,17 +76,20 @@ extension RecurrentPass {
     return work
   }
 
-  /// Writes the numbers of noise slots for the rows of some runs.
-  private func fillNoise(_ runs: [SequenceLayout.Run], _ own: lethe_recurrent, most: Int, first: Int) {
+  /// Writes the numbers of noise slots for the rows of some runs and some blocks.
+  private func fillNoise(
+    _ runs: [SequenceLayout.Run], _ part: Range<Int>, _ own: lethe_recurrent, most: Int, first: Int
+  ) {
     guard let gates = own.gates, !description.noises.isEmpty else { return }
     let values = noise.isEmpty ? nil : Storage(count: blocks * most * 16)
     for (number, wanted) in description.noises.enumerated() {
       if let values {
         layout.gather(
-          noise[number], columns: units, runs, into: values.pointer - first * 16, block: most * 16)
+          noise[number], columns: units, runs, into: values.pointer - first * 16, block: most * 16,
+          blocks: part)
       }
       for row in runs.flatMap(\.groups).joined() {
-        for block in 0..<blocks {
+        for block in part {
           let to = gates + block * own.gates_block + (row * slots + wanted.slot) * 16
           if let values {
             to.update(from: values.pointer + block * most * 16 + (row - first) * 16, count: 16)

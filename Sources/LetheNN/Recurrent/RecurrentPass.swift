@@ -121,13 +121,38 @@ struct RecurrentPass {
 
   // MARK: Layouts
 
-  /// Shares of the batch for the threads; one where there is little to do.
-  var shares: [Range<Int>] {
-    rows * units * units * slots < 1 << 20
-      ? [0..<batch] : layout.shares(max(1, min(Parallel.threads, batch)))
+  /// What one thread does: some rows of the batch; or, where units do not see each other, some panels of at most four
+  /// blocks of them, with all rows.
+  struct Share {
+    var rows: Range<Int>
+    var panels: Range<Int>
+    var blocks: Range<Int>
+    var isOfUnits: Bool
+
+    func fill(_ arguments: inout lethe_recurrent) {
+      guard isOfUnits else { return }
+      arguments.panel0 = Int64(panels.lowerBound)
+      arguments.panel1 = Int64(panels.upperBound)
+    }
   }
 
-  /// The product of a share's rows. A batch that cannot be split leaves its long products to all threads.
+  /// The threads' shares; one where there is little to do.
+  var shares: [Share] {
+    let panels = (blocks + 3) / 4, isSmall = rows * units * units * slots < 1 << 20
+    let threads = isSmall ? 1 : Parallel.threads
+    if description.looksBack || panels < threads {
+      return layout.shares(max(1, min(threads, batch))).map {
+        Share(rows: $0, panels: 0..<panels, blocks: 0..<blocks, isOfUnits: false)
+      }
+    }
+    return (0..<threads).map { index in
+      let own = panels * index / threads..<panels * (index + 1) / threads
+      let first = blocks * own.lowerBound / panels, last = blocks * own.upperBound / panels
+      return Share(rows: 0..<batch, panels: own, blocks: first..<last, isOfUnits: true)
+    }
+  }
+
+  /// The product of some rows. A batch that cannot be split leaves its long products to all threads.
   func multiply(_ product: lethe_product, _ runs: [SequenceLayout.Run], width: Int, isAlone: Bool) {
     for run in runs {
       let own = product.over(run)
@@ -146,7 +171,8 @@ struct RecurrentPass {
     _ body: (inout lethe_recurrent, Range<Int>) -> Void
   ) {
     let panels = (blocks + 3) / 4
-    let parts = isAlone && description.stages.count == 1 ? min(Parallel.threads, panels) : 1
+    let parts =
+      isAlone && description.looksBack && description.stages.count == 1 ? min(Parallel.threads, panels) : 1
     if parts < 2 || batch * units * units * slots < 1 << 18 {
       var whole = arguments
       return body(&whole, steps)

@@ -218,8 +218,7 @@ private final class StreamEngine: @unchecked Sendable {
     if hasFixedInputs {
       packed.description.fillFixed(
         from: input.pointer, block: 16, into: gates.pointer, gatesBlock: packed.description.slots * 16,
-        inputs: inputs,
-        units: units, rows: 0..<1)
+        inputs: inputs, units: units, rows: 0..<1, blocks: 0..<packed.blocks)
     }
     for number in 0..<projectionCount {
       kernels.product(projections + number, 0, 1, 0, panels[number])

@@ -119,23 +119,35 @@ struct SequenceLayout {
   }
 
   /// Copies the rows of a tensor [batch, time, columns] to `target` [block][row][16], blocks `block` floats apart; row
-  /// 0 of the engine is at `target`.
+  /// 0 of the engine is at `target`. With `blocks`, these alone.
   func gather(
-    _ tensor: Tensor, columns: Int, _ runs: [Run], into target: UnsafeMutablePointer<Float>, block: Int
+    _ tensor: Tensor, columns: Int, _ runs: [Run], into target: UnsafeMutablePointer<Float>, block: Int,
+    blocks: Range<Int>? = nil
   ) {
+    let (first, count) = part(blocks, of: columns)
     eachGroup(runs) { map, rows in
       kernels.gather_blocks(
-        target, block, tensor.pointer, map, Int64(columns), Int64(rows.lowerBound), Int64(rows.upperBound))
+        target + first * block, block, tensor.pointer + first * 16, map, Int64(count), Int64(columns),
+        Int64(rows.lowerBound), Int64(rows.upperBound))
     }
+  }
+
+  /// The first of some blocks, and the columns they hold.
+  private func part(_ blocks: Range<Int>?, of columns: Int) -> (first: Int, count: Int) {
+    guard let blocks else { return (0, columns) }
+    return (blocks.lowerBound, max(0, min(columns, blocks.upperBound * 16) - blocks.lowerBound * 16))
   }
 
   /// The inverse of `gather`.
   func scatter(
-    _ source: UnsafePointer<Float>, block: Int, _ runs: [Run], into tensor: Tensor, columns: Int
+    _ source: UnsafePointer<Float>, block: Int, _ runs: [Run], into tensor: Tensor, columns: Int,
+    blocks: Range<Int>? = nil
   ) {
+    let (first, count) = part(blocks, of: columns)
     eachGroup(runs) { map, rows in
       kernels.scatter_blocks(
-        tensor.pointer, source, block, map, Int64(columns), Int64(rows.lowerBound), Int64(rows.upperBound))
+        tensor.pointer + first * 16, source + first * block, block, map, Int64(count), Int64(columns),
+        Int64(rows.lowerBound), Int64(rows.upperBound))
     }
   }
 
@@ -161,7 +173,8 @@ struct SequenceLayout {
     }
     order.withUnsafeBufferPointer { order in
       guard let order = order.baseAddress else { return }
-      kernels.gather_blocks(target, block, state.pointer, order, Int64(units), 0, Int64(batch))
+      kernels.gather_blocks(
+        target, block, state.pointer, order, Int64(units), Int64(units), 0, Int64(batch))
     }
   }
 
@@ -170,7 +183,8 @@ struct SequenceLayout {
     let tensor = Tensor.uninitialized([batch, units])
     order.withUnsafeBufferPointer { order in
       guard let order = order.baseAddress else { return }
-      kernels.scatter_blocks(tensor.pointer, source, block, order, Int64(units), 0, Int64(batch))
+      kernels.scatter_blocks(
+        tensor.pointer, source, block, order, Int64(units), Int64(units), 0, Int64(batch))
     }
     return tensor
   }
@@ -207,6 +221,14 @@ extension Timing {
         resets.count == batch && resets.allSatisfy { $0.count == time },
         "resets: expected \(batch) rows of \(time), got \(resets.count) rows of \(resets.map(\.count))")
     }
+  }
+}
+
+extension Range<Int> {
+  /// Part `index` of `count` even ones, as a run of rows.
+  func part(_ index: Int, of count: Int) -> SequenceLayout.Run {
+    let first = lowerBound + self.count * index / count
+    return .init(first: first, width: lowerBound + self.count * (index + 1) / count - first)
   }
 }
 

@@ -23,9 +23,11 @@ struct WeightSums {
     slots.pointer.update(repeating: 0, count: slots.count)
   }
 
-  /// Adds the rows of a chunk, rows ascending. `x` holds its inputs [block][row][16].
+  /// Adds the rows of a chunk, rows ascending. `x` holds its inputs [block][row][16]. `around` is called by each thread with
+  /// its blocks and with what sums up their gradients, for what else it does meanwhile.
   mutating func add(
-    _ rows: Range<Int>, x: Storage, chunkBlock: Int, _ work: RecurrentPass.Work, in pass: RecurrentPass
+    _ rows: Range<Int>, x: Storage, chunkBlock: Int, _ work: RecurrentPass.Work, in pass: RecurrentPass,
+    around: (Range<Int>, () -> Void) -> Void
   ) {
     guard let gates = work.gates, !rows.isEmpty else { return }
     let isFirst = !isStarted
@@ -37,7 +39,8 @@ struct WeightSums {
       _ left: UnsafePointer<Float>, _ block: Int, row: Int = 16, _ group: CellDescription.Group, k: Int,
       blocks: Int? = nil, _ sum: Storage
     ) -> lethe_product {
-      let count = group.rows.count
+      // One gate of four blocks, or all gates of one.
+      let count = group.rows.count, panel = count == 1 ? 4 : count
       var product = lethe_product()
       product.left.a = left
       product.left.a_row = 1
@@ -49,8 +52,9 @@ struct WeightSums {
       product.left.row_block = block
       product.right.w = UnsafePointer(dG + group.first * 16)
       product.right.columns = Int64((blocks ?? pass.blocks) * count * 16)
-      product.right.panel = Int64(count)
-      product.right.w_panel = gatesBlock
+      product.right.panel = Int64(panel)
+      product.right.w_panel = gatesBlock * (panel / count)
+      product.right.w_vec = count == 1 ? gatesBlock : 0
       product.right.w_k = slots * 16
       product.initial = isFirst ? nil : UnsafePointer(sum.pointer)
       product.out = sum.pointer
@@ -81,24 +85,37 @@ struct WeightSums {
       products.append((product(x.pointer, chunkBlock, group, k: seen, sum), seen))
     }
     let work = rows.count * (units + pass.inputs) * slots * 16
-    Parallel.split(pass.blocks, grain: max(1, (1 << 18) / max(work, 1)), perThread: 2) { part in
+    let sums = self.slots.pointer
+    func sum(_ part: Range<Int>) {
       for (product, k) in products {
         var p = product
-        let end = min(Int64(part.upperBound), p.panelCount)
-        if part.lowerBound < end { kernels.product(&p, 0, Int64(k), Int64(part.lowerBound), end) }
+        let blocks = (Int(p.right.columns) + 15) / 16 / Int(p.group), panels = Int(p.panelCount)
+        // The panels that begin in this part: panel n begins at block blocks · n / panels.
+        func first(_ block: Int) -> Int { min(panels, (block * panels + blocks - 1) / max(blocks, 1)) }
+        let own = first(part.lowerBound)..<first(part.upperBound)
+        if !own.isEmpty { kernels.product(&p, 0, Int64(k), Int64(own.lowerBound), Int64(own.upperBound)) }
       }
       for j in part {
         kernels.column_sums(
-          self.slots.pointer + j * slots * 16, dG + j * gatesBlock, Int64(rows.count), Int64(slots * 16), 0,
+          sums + j * slots * 16, dG + j * gatesBlock, Int64(rows.count), Int64(slots * 16), 0,
           Int64(slots * 16))
       }
+    }
+    Parallel.split(pass.blocks, grain: max(1, (1 << 18) / max(work, 1)), perThread: 2) { part in
+      // Rows of the batch that another thread has turned into gradients.
+      if pass.description.looksBack && Parallel.threads > 1 {
+        pass.fetch(gates.pointer, at, rows.count, part)
+      }
+      around(part) { sum(part) }
     }
   }
 
   /// The sums as parameters lie, in the order of `CellDescription.parts`.
   ///
-  /// - Parameter vectors: the gradients of vectors, row by row of the batch: [vector][block][batch][16].
-  func gradients(in pass: RecurrentPass, vectors rows: Storage?) -> [Tensor] {
+  /// - Parameters:
+  ///   - vectors: the gradients of vectors, row by row of the batch: [vector][block][batch][16].
+  ///   - weights: the parameters.
+  func gradients(in pass: RecurrentPass, vectors rows: Storage?, of weights: [Tensor]) -> [Tensor] {
     let (description, units, slots) = (pass.description, pass.units, pass.slots)
     func unpack(_ sums: [(CellDescription.Group, Storage)], rows: Int, units: Int, k: Int) -> Tensor {
       let target = Tensor.uninitialized([rows * units, k])
@@ -159,10 +176,15 @@ struct WeightSums {
       parts.append(unpack(groups { $0.width != nil }, rows: 1, units: width, k: units))
     }
     let vectors = description.vectors
+    let derived = (vectors.count..<description.allVectors).map { sum(ofRows: $0).scalars }
+    let given = derived.isEmpty ? [] : description.givenVectors(weights, units: units)
+    let fromDerived = description.gradients(ofDerived: derived, given)
     for vector in vectors where vector.block == 0 {
       let blocks = vectors.indices.filter { vectors[$0].name == vector.name }
       let own = blocks.map { number in
-        description.vectorSlots[number].map { sums(of: [$0]) } ?? sum(ofRows: number)
+        if let slot = description.vectorSlots[number] { return sums(of: [slot]) }
+        let direct = sum(ofRows: number)
+        return fromDerived[number].map { direct + Tensor($0, shape: [units]) } ?? direct
       }
       parts.append(Tensor(own.flatMap(\.scalars), shape: [blocks.count * units]))
     }

@@ -207,6 +207,7 @@ extension CellGraph.Unary {
     case .log: x.log
     case .sqrt: x.squareRoot.single
     case .abs: x.absolute
+    case .softplus: x.softplus
     case .positive, .hardStep: x.step
     case .hardSigmoid(let slope, let offset):
       .min(.max((Interval(Double(slope)) * x + Interval(Double(offset))).single, .zero), Interval(1))
@@ -224,6 +225,7 @@ extension CellGraph.Unary {
     case .log: return Interval(1) / x
     case .sqrt: return Interval(0.5) / x.squareRoot
     case .abs: return x.low > 0 ? Interval(1) : x.high <= 0 ? Interval(-1) : Interval(-1, 1)
+    case .softplus: return x.sigmoid
     case .positive, .hardStep: return x.step.width == 0 ? .zero : .everything
     case .hardSigmoid(let slope, let offset):
       let line = Interval(Double(slope)) * x + Interval(Double(offset))

@@ -150,6 +150,13 @@ public struct Interval: Sendable, Equatable {
     let ends = Interval(Swift.max(low, 0), high)
     return ends.mapped(ulps: 2) { Elementary.log($0) }
   }
+  /// log(1 + eˣ), as it is computed: 1 + e^−|x| is rounded, so the error is an absolute one.
+  public var softplus: Interval {
+    func margin(_ y: Double) -> Double { 3e-7 + 1e-7 * y }
+    let (bottom, top) = (NaiveTwin.softplus(low), NaiveTwin.softplus(high))
+    return Interval(Swift.max(bottom - margin(bottom), 0), top + margin(top)).single
+  }
+
   /// √x; all numbers where some have no root.
   public var squareRoot: Interval {
     if low < 0 { return .everything }

@@ -64,6 +64,13 @@ public final class CellBuilder {
 
   init(_ name: String) { self.name = name }
 
+  /// The node of a signal of this description.
+  func own(_ signal: Signal) -> CellGraph.ID {
+    require(
+      signal.cell === self, "\(name): a signal of another description, \(signal.cell.name), is used here")
+    return signal.id
+  }
+
   private func leaf(_ leaf: CellGraph.Leaf) -> Signal { Signal(id: graph.leaf(leaf), cell: self) }
 
   /// h_{t−1}, the output of the step before.
@@ -95,7 +102,7 @@ public final class CellBuilder {
       switch source {
       case .input: term.seesInput = true
       case .hidden: term.sources.append(hidden.id)
-      case .signal(let signal): term.sources.append(signal.id)
+      case .signal(let signal): term.sources.append(own(signal))
       }
     }
     require(
@@ -113,7 +120,7 @@ public final class CellBuilder {
     checkIsNew("projection")
     terms.append(
       Term(
-        name: "projection", seesInput: false, fixed: nil, sources: [value.id], bias: nil, isPart: true,
+        name: "projection", seesInput: false, fixed: nil, sources: [own(value)], bias: nil, isPart: true,
         width: width))
     return leaf(.term(terms.count - 1))
   }
@@ -130,7 +137,7 @@ public final class CellBuilder {
   ///     let f = cell.named("forget", sigmoid(normalised + cell.vector("bias")))
   public func named(_ name: String, _ value: Signal) -> Signal {
     checkIsNew(name)
-    switch graph.nodes[value.id] {
+    switch graph.nodes[own(value)] {
     case .leaf, .mean: stop("\(self.name): '\(name)' names a value that is no arithmetic")
     default: break
     }
@@ -182,16 +189,16 @@ public final class CellBuilder {
 
   /// Says what a state becomes.
   public func update(_ state: Signal, to value: Signal) {
-    guard case .leaf(.state(let number)) = graph.nodes[state.id], number > 0 else {
+    guard case .leaf(.state(let number)) = graph.nodes[own(state)], number > 0 else {
       stop("\(name): update expects a state made by `state`; h_t is what the description returns")
     }
     require(next[number] == nil, "\(name): the state '\(states[number])' is updated twice")
-    next[number] = value.id
+    next[number] = own(value)
   }
 
   /// What every state becomes.
   func finish(_ output: Signal) -> [CellGraph.ID] {
-    [output.id]
+    [own(output)]
       + (1..<states.count).map { number in
         guard let id = next[number] else { stop("\(name): the state '\(states[number])' is never updated") }
         return id

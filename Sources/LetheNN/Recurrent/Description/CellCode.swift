@@ -24,33 +24,14 @@ struct CellCode: Sendable {
     known: [CellGraph.ID: lethe_place], name: String
   ) {
     var operandOf: [CellGraph.ID: Operand] = [:]
-    let ids = outputs.map(\.id)
-    let order = graph.below(ids, known: Set(known.keys))
-    var uses: [CellGraph.ID: Int] = [:]
-    for id in ids { uses[id, default: 0] += 1 }
-    for id in order where known[id] == nil {
-      for child in graph.nodes[id].children { uses[child, default: 0] += 1 }
-    }
-
-    // Products that are only added to something become part of a multiply-add.
-    var fused: [CellGraph.ID: (product: CellGraph.ID, addend: CellGraph.ID)] = [:]
-    var inside: Set<CellGraph.ID> = []
-    for id in order where known[id] == nil {
-      guard case .binary(.add, let a, let b) = graph.nodes[id] else { continue }
-      for (product, addend) in [(a, b), (b, a)] where fused[id] == nil && a != b {
-        if case .binary(.multiply, _, _) = graph.nodes[product], uses[product] == 1, known[product] == nil {
-          fused[id] = (product, addend)
-          inside.insert(product)
-        }
-      }
-    }
+    let forms = CellForms(graph, outputs.map(\.id), known: known)
 
     var steps: [Step] = []
     func emit(_ operation: lethe_operation, _ operands: [Operand]) -> Operand {
       steps.append(Step(operation: operation, operands: operands, result: steps.count))
       return .value(steps.count - 1)
     }
-    for id in order where !inside.contains(id) {
+    for id in forms.needed {
       if let place = known[id] {
         operandOf[id] = .place(Self.key(place))
         continue
@@ -59,22 +40,17 @@ struct CellCode: Sendable {
         guard let known = operandOf[id] else { stop("\(name): a value is used before it is computed") }
         return known
       }
+      if let form = forms[id] {
+        operandOf[id] = emit(form.operation, form.operands.map(operand))
+        continue
+      }
       switch graph.nodes[id] {
       case .leaf(.constant(let x)): operandOf[id] = constant(x)
       case .leaf(let leaf): operandOf[id] = .place(Self.key(Self.place(leaf, name)))
       case .unary(.hardSigmoid(let slope, let offset), let a):
         let line = emit(LETHE_OP_MULTIPLY_ADD, [operand(a), constant(slope), constant(offset)])
         operandOf[id] = emit(LETHE_OP_MIN, [emit(LETHE_OP_MAX, [line, constant(0)]), constant(1)])
-      case .unary(let operation, let a): operandOf[id] = emit(Self.code(operation), [operand(a)])
-      case .mean: stop("\(name): a mean is read before it is there")
-      case .select(let c, let a, let b):
-        operandOf[id] = emit(LETHE_OP_SELECT, [operand(c), operand(a), operand(b)])
-      case .binary(let operation, let a, let b):
-        if let (product, addend) = fused[id], case .binary(_, let x, let y) = graph.nodes[product] {
-          operandOf[id] = emit(LETHE_OP_MULTIPLY_ADD, [operand(x), operand(y), operand(addend)])
-        } else {
-          operandOf[id] = emit(Self.code(operation), [operand(a), operand(b)])
-        }
+      case .unary, .binary, .select, .mean: stop("\(name): a mean is read before it is there")
       }
     }
     allocate(
@@ -107,7 +83,8 @@ struct CellCode: Sendable {
         index = used
         used += 1
         require(
-          used <= Int(LETHE_CODE_TEMPORARIES), "\(name): its arithmetic needs too many values at a time")
+          used <= Int(LETHE_CODE_TEMPORARIES),
+          "\(name): its arithmetic needs too many values at a time\(CellCompiler.wayOut)")
       }
       return Self.key(lethe_place(LETHE_PLACE_TEMPORARY, index))
     }
@@ -200,32 +177,6 @@ struct CellCode: Sendable {
     case .dVector(let n): .init(LETHE_PLACE_D_VECTOR, n)
     case .units: .init(LETHE_PLACE_UNITS, 0)
     case .term, .constant, .noise: stop("\(name): a gate's sum is read before it is there")
-    }
-  }
-
-  private static func code(_ operation: CellGraph.Unary) -> lethe_operation {
-    switch operation {
-    case .negate: LETHE_OP_NEGATE
-    case .sigmoid: LETHE_OP_SIGMOID
-    case .tanh: LETHE_OP_TANH
-    case .relu: LETHE_OP_RELU
-    case .exp: LETHE_OP_EXP
-    case .log: LETHE_OP_LOG
-    case .sqrt: LETHE_OP_SQRT
-    case .abs: LETHE_OP_ABS
-    case .positive, .hardStep: LETHE_OP_POSITIVE
-    case .hardSigmoid: LETHE_OP_COPY  // taken apart before
-    }
-  }
-
-  private static func code(_ operation: CellGraph.Binary) -> lethe_operation {
-    switch operation {
-    case .add: LETHE_OP_ADD
-    case .subtract: LETHE_OP_SUBTRACT
-    case .multiply: LETHE_OP_MULTIPLY
-    case .divide: LETHE_OP_DIVIDE
-    case .max: LETHE_OP_MAX
-    case .min: LETHE_OP_MIN
     }
   }
 }

@@ -42,7 +42,7 @@ extension CellCompiler {
       program.dNumbers.append(dNumberCode(stage))
     }
     program.backward = backward(outputs, kept, reads)
-    require(slots <= 64, "\(builder.name): needs \(slots) slots a unit; the engine has 64")
+    require(slots <= 64, "\(builder.name): needs \(slots) slots a unit; the engine has 64\(Self.wayOut)")
     program.finish()
     return assemble(program, homes: kept.prefix(builder.terms.count).map(\.id))
   }
@@ -111,9 +111,9 @@ extension CellCompiler {
     return reads
   }
 
-  /// The engine fills these slots before a step; nothing overwrites them.
-  private mutating func noisePlaces() -> [CellGraph.ID: lethe_place] {
-    var places: [CellGraph.ID: lethe_place] = [:]
+  /// What the engine fills before a step and nothing overwrites: noise, and what follows from vectors.
+  private mutating func fixedPlaces() -> [CellGraph.ID: lethe_place] {
+    var places = derivedPlaces
     for (number, slot) in noiseSlot.enumerated() {
       places[graph.leaf(.noise(number))] = .init(LETHE_PLACE_SLOT, slot)
     }
@@ -147,7 +147,7 @@ extension CellCompiler {
         values.append((output.place, output.id))
       }
     }
-    var known = noisePlaces().merging(numberPlaces { $0.stage < stage }) { $1 }
+    var known = fixedPlaces().merging(numberPlaces { $0.stage < stage }) { $1 }
     for index in reads {
       let own = kept[index]
       if let term = own.term { known[graph.leaf(.term(term))] = own.place }
@@ -165,7 +165,9 @@ extension CellCompiler {
     let values = numbers.enumerated().filter { $1.stage == stage && !$1.isMean }.map {
       (place: lethe_place(LETHE_PLACE_NUMBER, $0), id: $1.id)
     }
-    let known = numberPlaces { $0.stage < stage || $0.stage == stage && $0.isMean }
+    let known = derivedPlaces.merging(numberPlaces { $0.stage < stage || $0.stage == stage && $0.isMean }) {
+      $1
+    }
     return CellCode(graph, values, known: known, name: builder.name)
   }
 
@@ -191,7 +193,8 @@ extension CellCompiler {
   private mutating func backward(_ outputs: [[Output]], _ kept: [Kept], _ reads: [[Int]]) -> [CellCode] {
     var codes: [CellCode] = []
     let states = builder.states.indices.map { graph.leaf(.state($0)) }
-    let vectors = builder.vectors.indices.map { graph.leaf(.vector($0)) }
+    // Of what is made of vectors alone the gradient is summed up first, and only the sum's led back to the vectors.
+    let vectors = builder.vectors.indices.map { graph.leaf(.vector($0)) } + derived
     let zero = graph.constant(0)
     /// Where what later stages add to the gradient of a kept value is summed up; and what is left for its home to compute.
     var spill: [Int: Int] = [:], deferred: [Int: CellGraph.ID] = [:]
@@ -267,7 +270,8 @@ extension CellCompiler {
       for number in states.indices {
         let place = lethe_place(LETHE_PLACE_CARRY, number), d = gradients[states[number]]
         if stage == final {
-          results.append((place, d ?? zero))
+          // The carry of h is zero until something is written there.
+          if d != nil || number > 0 { results.append((place, d ?? zero)) }
         } else if let d {
           results.append((place, graph.binary(.add, d, graph.leaf(.carry(number)))))
         }
@@ -281,7 +285,7 @@ extension CellCompiler {
         guard let d = gradients[number.id] else { continue }
         results.append((.init(LETHE_PLACE_D_NUMBER, index), tallied(d, onto: .dNumber(index))))
       }
-      var known = noisePlaces().merging(numberPlaces { _ in true }) { $1 }
+      var known = fixedPlaces().merging(numberPlaces { _ in true }) { $1 }
       for own in kept where own.term != nil || own.home <= stage || !own.isOverwritten {
         known[own.id] = own.place
       }

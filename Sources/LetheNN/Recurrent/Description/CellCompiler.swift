@@ -28,12 +28,17 @@ struct CellCompiler {
   private(set) var namedSlot: [Int] = []
   /// Vectors whose gradient lies in a slot anyway.
   private(set) var dVectorSlot: [Int: Int] = [:]
+  /// What is made of vectors alone and read beside other things: computed once for all rows, numbered behind the vectors.
+  private(set) var derived: [CellGraph.ID] = []
   private(set) var noiseSlot: [Int] = []
   /// Numbers of a row, those of a stage together, means first.
   private(set) var numbers: [Number] = []
   var slots = 0
   /// Terms whose slot holds the value of their one activation instead of the sum.
   private(set) var activated: [Int: CellGraph.ID] = [:]
+
+  /// What to do about a description that is too large.
+  static let wayOut = "; written as a SteppedCell it runs on the tape"
 
   static func compile(_ builder: CellBuilder, output: Signal) -> CellDescription {
     var compiler = CellCompiler(builder, output)
@@ -46,6 +51,7 @@ struct CellCompiler {
     graph = builder.graph
     checkProjection()
     orderStages()
+    findDerived()
     findActivations()
     orderSlots()
   }
@@ -118,7 +124,7 @@ struct CellCompiler {
     require(
       sources.count <= Int(LETHE_STAGES) && builder.states.count <= Int(LETHE_STATES),
       "\(builder.name): at most \(LETHE_STAGES) different things that gates see or means that wait for each other, and "
-        + "\(LETHE_STATES) states; got \(sources.count) and \(builder.states.count)")
+        + "\(LETHE_STATES) states; got \(sources.count) and \(builder.states.count)" + Self.wayOut)
   }
 
   /// Finds the means, and what is made of means of one depth alone and read beside other things: once a row is enough for it.
@@ -143,7 +149,8 @@ struct CellCompiler {
       return isRead.contains(id) ? Number(id: id, stage: last[depth - 1], isMean: false) : nil
     }
     numbers = found.sorted { ($0.stage, $0.isMean ? 0 : 1, $0.id) < ($1.stage, $1.isMean ? 0 : 1, $1.id) }
-    require(numbers.count < 256, "\(builder.name): needs \(numbers.count) means; the engine has 255")
+    require(
+      numbers.count < 256, "\(builder.name): needs \(numbers.count) means; the engine has 255\(Self.wayOut)")
   }
 
   private func stage(of id: CellGraph.ID) -> Int { sources.firstIndex(of: source(id)) ?? 0 }
@@ -171,7 +178,38 @@ struct CellCompiler {
     dVectorSlot = sharedGradients()
     noiseSlot = builder.noises.indices.map { slots + $0 }
     slots += builder.noises.count
-    require(slots <= 64, "\(builder.name): needs \(slots) slots a unit; the engine has 64")
+    require(slots <= 64, "\(builder.name): needs \(slots) slots a unit; the engine has 64\(Self.wayOut)")
+  }
+
+  private mutating func findDerived() {
+    let used = graph.below(roots)
+    var isOfVectors: Set<CellGraph.ID> = [], isRead = Set(roots)
+    for id in used {
+      let children = graph.nodes[id].children
+      let own: Bool =
+        switch graph.nodes[id] {
+        case .leaf(.vector): true
+        case .leaf, .mean: false
+        default:
+          children.contains { isOfVectors.contains($0) }
+            && children.allSatisfy { isOfVectors.contains($0) || graph.constant(of: $0) != nil }
+        }
+      if own { isOfVectors.insert(id) } else { isRead.formUnion(children) }
+    }
+    derived = used.filter {
+      isOfVectors.contains($0) && isRead.contains($0) && !graph.nodes[$0].children.isEmpty
+        && !roots.contains($0)
+    }
+    require(
+      builder.vectors.count + derived.count < 256, "\(builder.name): needs more than 255 vectors")
+  }
+
+  /// Where values that follow from vectors alone lie.
+  var derivedPlaces: [CellGraph.ID: lethe_place] {
+    Dictionary(
+      uniqueKeysWithValues: derived.enumerated().map {
+        ($1, lethe_place(LETHE_PLACE_VECTOR, builder.vectors.count + $0))
+      })
   }
 
   private mutating func findActivations() {
@@ -277,7 +315,7 @@ struct CellCompiler {
       let fill = fills[stage].sorted()
       require(
         groups.count <= 4 && (fill.isEmpty || fill.count == fill[fill.count - 1] - fill[0] + 1),
-        "\(builder.name): its gates see too many different things for the engine")
+        "\(builder.name): its gates see too many different things for the engine\(Self.wayOut)")
       let own = numbers.filter { $0.stage == stage }
       return .init(
         source: source, groups: groups, fill: fill,
@@ -296,6 +334,7 @@ struct CellCompiler {
       inputRows: inputRows, fixedInputs: fixed, scalars: builder.scalars, hiddenRows: hiddenRows,
       biasRows: biasRows, hasHiddenBias: builder.hasHiddenBias,
       vectors: builder.vectors, vectorSlots: builder.vectors.indices.map { dVectorSlot[$0] },
+      derivedVectors: derived,
       noises: zip(noiseSlot, builder.noises).map { .init(slot: $0, rate: $1) },
       biasInitializers: terms.compactMap(\.bias), program: program,
       described: .init(

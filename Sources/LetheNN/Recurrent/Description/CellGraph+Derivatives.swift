@@ -11,6 +11,7 @@ extension CellGraph.Unary {
     case .log: Elementary.log(x)
     case .sqrt: x.squareRoot()
     case .abs: x.magnitude
+    case .softplus: NaiveTwin.softplus(x)
     case .positive, .hardStep: x > 0 ? 1 : 0
     case .hardSigmoid(let slope, let offset): Swift.min(Swift.max(Double(slope) * x + Double(offset), 0), 1)
     }
@@ -43,6 +44,7 @@ extension CellGraph {
     case .log: return binary(.divide, d, x)
     case .sqrt: return binary(.divide, binary(.multiply, d, constant(0.5)), y)
     case .abs: return select(x, d, unary(.negate, d))
+    case .softplus: return binary(.multiply, d, unary(.sigmoid, x))
     case .positive: return constant(0)
     case .hardStep: return d
     case .hardSigmoid(let slope, _):

@@ -21,7 +21,7 @@ struct CellGraph: Sendable, Equatable {
   }
 
   enum Unary: Hashable, Sendable {
-    case negate, sigmoid, tanh, relu, exp, log, sqrt, abs
+    case negate, sigmoid, tanh, relu, exp, log, sqrt, abs, softplus
     /// 1 where x > 0, else 0.
     case positive
     /// The same, with the derivative taken as 1: a straight-through estimator.

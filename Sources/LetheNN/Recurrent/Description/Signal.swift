@@ -4,7 +4,7 @@ public struct Signal {
   let cell: CellBuilder
 
   fileprivate static func combine(_ operation: CellGraph.Binary, _ a: Signal, _ b: Signal) -> Signal {
-    Signal(id: a.cell.graph.binary(operation, a.id, b.id), cell: a.cell)
+    Signal(id: a.cell.graph.binary(operation, a.id, a.cell.own(b)), cell: a.cell)
   }
   fileprivate func applying(_ operation: CellGraph.Unary) -> Signal {
     Signal(id: cell.graph.unary(operation, id), cell: cell)
@@ -70,7 +70,7 @@ public func hardSigmoid(_ x: Signal, slope: Float = 1 / 6, offset: Float = 0.5) 
 public func hardStep(_ x: Signal) -> Signal { x.applying(.hardStep) }
 /// `a` where the condition is above 0, else `b`; no gradient reaches the condition.
 public func select(_ condition: Signal, _ a: Signal, _ b: Signal) -> Signal {
-  Signal(id: a.cell.graph.select(condition.id, a.id, b.id), cell: a.cell)
+  Signal(id: a.cell.graph.select(a.cell.own(condition), a.id, a.cell.own(b)), cell: a.cell)
 }
 /// The mean over all units of a row: one number, which every unit sees.
 ///
@@ -79,7 +79,7 @@ public func select(_ condition: Signal, _ a: Signal, _ b: Signal) -> Signal {
 /// *Cost*: whatever is made of it waits until all units of the row are known.
 public func mean(_ x: Signal) -> Signal { Signal(id: x.cell.graph.mean(x.id), cell: x.cell) }
 /// log(1 + eˣ), without overflow.
-public func softplus(_ x: Signal) -> Signal { relu(x) + log(1 + exp(-abs(x))) }
+public func softplus(_ x: Signal) -> Signal { x.applying(.softplus) }
 /// log σ(x), without overflow.
 public func logSigmoid(_ x: Signal) -> Signal { -softplus(-x) }
 /// What a gate does with its sum.

@@ -248,6 +248,12 @@ extension Variable {
       return .operation("abs", [self], made { $0.magnitude }) { gradient in
         [Tensor(zip(gradient.scalars, x.scalars).map { $1 > 0 ? $0 : -$0 }, shape: x.shape)]
       }
+    case .softplus:
+      let y = made { Float(NaiveTwin.softplus(Double($0))) }
+      return .operation("softplus", [self], y) { gradient in
+        let slopes = x.scalars.map { Float(NaiveTwin.sigmoid(Double($0))) }
+        return [Tensor(zip(gradient.scalars, slopes).map(*), shape: x.shape)]
+      }
     case .positive: return Variable(made { $0 > 0 ? 1 : 0 })
     case .hardStep: return .operation("hardStep", [self], made { $0 > 0 ? 1 : 0 }) { [$0] }
     }

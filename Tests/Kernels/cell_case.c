@@ -269,18 +269,20 @@ float *plain(const char *what, const float *p, ptrdiff_t block, int64_t rows, in
 const char *const way_names[WAYS] = {"whole",           "shares of rows", "chunks of steps", "shares and chunks",
                                      "shares of units", "copies"};
 
-// Step by step, each in two shares of the units, last first.
+// Step by step, each in two shares of the units, last first; or all steps, where no unit sees another one.
 static void go_by_units(const lethe_recurrent *r, bool forward) {
   int64_t panels = (blocks_of(r->units) + 3) / 4, cut = next_below(panels + 1);
-  for (int64_t i = -1; i < r->steps; i++) {
-    int64_t t = forward ? i : r->steps - 2 - i;
+  bool alone = r->cell == LETHE_CELL_PROGRAM && r->program->stage[0].groups == 0 && r->program->numbers == 0;
+  int64_t count = alone && next_below(2) ? r->steps + 1 : 1;
+  for (int64_t i = -1; i < r->steps; i += count) {
+    int64_t t = forward ? i : r->steps - i - 1 - count;
     for (int part = 0; part < 2; part++) {
       lethe_recurrent own = *r;
       own.panel0 = part == 0 ? cut : 0;
       own.panel1 = part == 0 ? panels : cut;
       if (own.panel0 == own.panel1) continue;
-      if (forward) kernels->forward(&own, t, t + 1, 0, r->batch);
-      else kernels->backward(&own, t, t + 1, 0, r->batch);
+      if (forward) kernels->forward(&own, t, t + count, 0, r->batch);
+      else kernels->backward(&own, t, t + count, 0, r->batch);
     }
   }
 }

@@ -221,17 +221,20 @@ static void reset_before(described *d) {
   through_sigmoid(c, SLOT(1), TEMP(0), SLOT(1));
 }
 
-// f = sigmoid(. of h), i and u = sigmoid and tanh(. of h and of c), c' = f c + i u, h' = tanh(c'). Both stages see states.
+// f = sigmoid(. of h and again of h), i and u = sigmoid and tanh(. of h and of c), c' = f c + i u, h' = tanh(c'). Stages that
+// see h, c and h.
 static void sees_two_states(described *d) {
   d->program.slots = d->fed = 3;
-  d->program.stages = 2;
+  d->program.stages = 3;
   d->program.seen = 3;
   d->states = 2;
   lethe_stage *s = d->program.stage;
   s[1] = new_stage(1);
+  s[2] = new_stage(0);
   sees(&s[0], 0, 3);
   sees(&s[1], 1, 2);
-  lethe_code *c = &s[1].forward;
+  sees(&s[2], 0, 1);
+  lethe_code *c = &s[2].forward;
   DO1(c, SIGMOID, SLOT(0), SLOT(0));
   DO1(c, SIGMOID, SLOT(1), SLOT(1));
   DO1(c, TANH, SLOT(2), SLOT(2));
@@ -239,7 +242,7 @@ static void sees_two_states(described *d) {
   DO3(c, MULTIPLY_ADD, OUT(1), SLOT(0), IN(1), TEMP(0));
   DO1(c, TANH, OUT(0), OUT(1));
 
-  c = &s[1].backward;
+  c = &s[2].backward;
   through_tanh(c, TEMP(0), D_STATE(0), OUT(0));
   DO2(c, ADD, TEMP(0), TEMP(0), D_STATE(1));
   DO1(c, COPY, CARRY(0), ZERO);

@@ -85,6 +85,14 @@ static void near_one(const char *what, double got, double want, double tolerance
   check(fabs(got - want) <= tolerance * fmax(1, fabs(want)), "%s is %.9g, not %.9g", what, got, want);
 }
 
+// What gates saw of unit k of a state at a step.
+static double seen_state(const described_layer *l, const results *a, int32_t state, int64_t step, int64_t b, int64_t k) {
+  if (l->resets && l->resets[l->first_row[step] + b]) return 0;
+  double mask = state == 0 && l->mask ? (double)l->mask[b * l->hidden + k] : 1;
+  if (step == 0) return mask * (double)l->start[state][b * width_of(l, state) + k];
+  return mask * (double)a->states[(state * l->rows + l->first_row[step - 1] + b) * l->units + k];
+}
+
 // A stage's weights and biases: what their gradients are sums of, over all rows, in double.
 static void against_weights(const described_layer *l, described_twin *t, const results *a, const double *slots,
                             bool all) {
@@ -100,12 +108,9 @@ static void against_weights(const described_layer *l, described_twin *t, const r
         double sum = 0;
         for (int64_t b = 0; b < l->batch; b++)
           for (int64_t step = 0; step < l->steps && b < l->first_row[step + 1] - l->first_row[step]; step++) {
-            int64_t row = l->first_row[step] + b, state = s->source < LETHE_SOURCE_SLOT ? s->source : 0;
-            double from = step > 0 ? (double)a->states[(state * l->rows + l->first_row[step - 1] + b) * n + k]
-                                   : (double)l->start[state][b * width_of(l, (int)state) + k];
-            if (l->resets && l->resets[row]) from = 0;
-            if (s->source == 0 && l->mask) from *= (double)l->mask[b * l->hidden + k];
-            if (s->source >= LETHE_SOURCE_SLOT) from = slots[(row * own + s->source - LETHE_SOURCE_SLOT) * n + k];
+            int64_t row = l->first_row[step] + b;
+            double from = s->source >= LETHE_SOURCE_SLOT ? slots[(row * own + s->source - LETHE_SOURCE_SLOT) * n + k]
+                                                         : seen_state(l, a, s->source, step, b, k);
             sum += (double)a->gradients[(row * own + slot) * n + u] * from;
           }
         near_one("dW", sum, described_slope(t, -1, t->w[i][q] + at), 4e-5);

@@ -3,25 +3,30 @@
 #include <math.h>
 #include <string.h>
 
-static float *scaled(int64_t n, float by) {
+float *scaled(int64_t n, float by) {
   float *p = input(n);
   for (int64_t i = 0; i < n; i++) p[i] *= by;
   return p;
 }
 
-layer make_layer(lethe_cell cell, int variant, int64_t units, int64_t batch, int64_t steps) {
-  layer l = {.cell = cell, .variant = variant, .units = units, .batch = batch, .steps = steps};
+int64_t *first_rows(int variant, int64_t batch, int64_t steps) {
   // Lengths fall; the last rows may have none.
   int64_t *lengths = bytes((size_t)batch * sizeof(int64_t));
   lengths[0] = steps;
   for (int64_t b = 1; b < batch; b++) lengths[b] = variant & RAGGED ? next_below(lengths[b - 1] + 1) : steps;
   if (variant & RAGGED && batch > 2 && lengths[1] == 0) lengths[1] = 1;
-  l.first_row = bytes((size_t)(steps + 1) * sizeof(int64_t));
+  int64_t *first = bytes((size_t)(steps + 1) * sizeof(int64_t));
   for (int64_t t = 0; t < steps; t++) {
     int64_t active = 0;
     while (active < batch && lengths[active] > t) active++;
-    l.first_row[t + 1] = l.first_row[t] + active;
+    first[t + 1] = first[t] + active;
   }
+  return first;
+}
+
+layer make_layer(lethe_cell cell, int variant, int64_t units, int64_t batch, int64_t steps) {
+  layer l = {.cell = cell, .variant = variant, .units = units, .batch = batch, .steps = steps};
+  l.first_row = first_rows(variant, batch, steps);
   int64_t rows = l.rows = l.first_row[steps], gates = twin_gates(cell);
   float size = 1.5f / sqrtf((float)units);
   l.u = scaled(gates * units * units, size);
@@ -86,7 +91,7 @@ layer row_alone(const layer *l, int64_t b) {
   return a;
 }
 
-static double *widened(const float *p, int64_t n) {
+double *widened(const float *p, int64_t n) {
   if (!p) return NULL;
   double *q = doubles(n);
   for (int64_t i = 0; i < n; i++) q[i] = (double)p[i];
@@ -104,15 +109,14 @@ twin twin_of(const layer *l) {
                 .w_c = l->cell == LETHE_CELL_LSTM ? widened(l->dc_final, state) : NULL};
 }
 
-// [rows][width] as blocks [block][stride rows][16] from row `first` on, the padding zero.
-static void to_blocks(float *to, int64_t stride, int64_t first, const float *from, int64_t rows, int64_t width) {
+void to_blocks(float *to, int64_t stride, int64_t first, const float *from, int64_t rows, int64_t width) {
   for (int64_t j = 0; j < blocks_of(width); j++)
     for (int64_t r = 0; r < rows; r++)
       for (int64_t i = 0; i < 16; i++)
         to[(j * stride + first + r) * 16 + i] = j * 16 + i < width ? from[r * width + j * 16 + i] : 0;
 }
 
-static float *blocked(const float *from, int64_t rows, int64_t width) {
+float *blocked(const float *from, int64_t rows, int64_t width) {
   if (!from) return NULL;
   float *to = output(blocks_of(width) * rows * 16);
   to_blocks(to, rows, 0, from, rows, width);
@@ -240,4 +244,70 @@ float *weight_gradient(const layer *l, const pass *p) {
     gradient_of(&candidate, l, p, left, 0, dw);
   }
   return dw;
+}
+
+// ---- runs ----
+
+float value_at(const float *p, ptrdiff_t block, int64_t width, int64_t row, int64_t slot, int64_t unit) {
+  return p[unit / 16 * block + (row * width + slot) * 16 + unit % 16];
+}
+
+float *unblocked(const float *p, ptrdiff_t block, int64_t rows, int64_t slots, int64_t units) {
+  float *q = output(rows * slots * units);
+  for (int64_t row = 0; row < rows; row++)
+    for (int64_t s = 0; s < slots; s++)
+      for (int64_t u = 0; u < units; u++) q[(row * slots + s) * units + u] = value_at(p, block, slots, row, s, u);
+  return q;
+}
+
+float *plain(const char *what, const float *p, ptrdiff_t block, int64_t rows, int64_t slots, int64_t units) {
+  bool is_zero = true;
+  for (int64_t row = 0; row < rows; row++)
+    for (int64_t s = 0; s < slots; s++)
+      for (int64_t u = units; u < blocks_of(units) * 16; u++) is_zero &= value_at(p, block, slots, row, s, u) == 0;
+  check(is_zero, "%s: padded units are not zero", what);
+  return unblocked(p, block, rows, slots, units);
+}
+
+const char *const way_names[WAYS] = {"whole",           "shares of rows", "chunks of steps", "shares and chunks",
+                                     "shares of units", "copies"};
+
+// Step by step, each in two shares of the units, last first; or all steps, where no unit sees another one.
+static void go_by_units(const lethe_recurrent *r, bool forward) {
+  int64_t panels = (blocks_of(r->units) + 3) / 4, cut = next_below(panels + 1);
+  bool alone = r->cell == LETHE_CELL_PROGRAM && r->program->stage[0].groups == 0 && r->program->numbers == 0;
+  int64_t count = alone && next_below(2) ? r->steps + 1 : 1;
+  for (int64_t i = -1; i < r->steps; i += count) {
+    int64_t t = forward ? i : r->steps - i - 1 - count;
+    for (int part = 0; part < 2; part++) {
+      lethe_recurrent own = *r;
+      own.panel0 = part == 0 ? cut : 0;
+      own.panel1 = part == 0 ? panels : cut;
+      if (own.panel0 == own.panel1) continue;
+      if (forward) kernels->forward(&own, t, t + count, 0, r->batch);
+      else kernels->backward(&own, t, t + count, 0, r->batch);
+    }
+  }
+}
+
+void go(const lethe_recurrent *r, way w, bool forward) {
+  bool one_stage = r->cell == LETHE_CELL_PROGRAM ? r->program->stages == 1 : r->cell != LETHE_CELL_GRU_BEFORE;
+  // Stages of a step meet in between; only cells of one stage can share their units.
+  if (w == BY_UNITS && one_stage) return go_by_units(r, forward);
+  int64_t cut = next_below(r->batch + 1);
+  int64_t chunk = w == BY_STEPS || w == BY_BOTH ? 2 : r->steps > 0 ? r->steps : 1;
+  int64_t chunks = (r->steps + chunk - 1) / chunk;
+  if (!forward && chunks == 0) kernels->backward(r, -1, 0, 0, r->batch);
+  for (int64_t i = 0; i < chunks; i++) {
+    int64_t t = (forward ? i : chunks - 1 - i) * chunk, end = smaller(t + chunk, r->steps);
+    for (int part = 0; part < 2; part++) {
+      int64_t b0 = part == 0 ? cut : 0, b1 = part == 0 ? r->batch : cut;
+      if (w != BY_ROWS && w != BY_BOTH) {
+        if (part == 1) break;
+        b0 = 0;
+      }
+      if (forward) kernels->forward(r, t == 0 ? -1 : t, end, b0, b1);
+      else kernels->backward(r, t == 0 ? -1 : t, end, b0, b1);
+    }
+  }
 }

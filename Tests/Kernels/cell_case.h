@@ -40,4 +40,24 @@ float *weight_gradient(const layer *l, const pass *p);
 
 int64_t length_of(const layer *l, int64_t b);
 
+// ---- what described cells need too ----
+
+float *scaled(int64_t n, float by);
+double *widened(const float *p, int64_t n);
+// [steps + 1]: where the rows of each step begin, for lengths that fall.
+int64_t *first_rows(int variant, int64_t batch, int64_t steps);
+// [rows][width] as blocks [block][stride rows][16] from row `first` on, the padding zero.
+void to_blocks(float *to, int64_t stride, int64_t first, const float *from, int64_t rows, int64_t width);
+float *blocked(const float *from, int64_t rows, int64_t width);
+// A value out of blocks [block][rows][slots][16].
+float value_at(const float *p, ptrdiff_t block, int64_t width, int64_t row, int64_t slot, int64_t unit);
+// Copies such blocks to [rows][slots][units]; `plain` also checks that the padding is zero.
+float *unblocked(const float *p, ptrdiff_t block, int64_t rows, int64_t slots, int64_t units);
+float *plain(const char *what, const float *p, ptrdiff_t block, int64_t rows, int64_t slots, int64_t units);
+
+typedef enum { WHOLE, BY_ROWS, BY_STEPS, BY_BOTH, BY_UNITS, WITH_COPIES, WAYS } way;
+extern const char *const way_names[WAYS];
+// All steps forward or backward, in one call or cut: steps into twos, rows into two shares, or both, or units.
+void go(const lethe_recurrent *r, way w, bool forward);
+
 #endif

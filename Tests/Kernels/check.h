@@ -90,6 +90,8 @@ double twin_slope(const twin *t, int64_t b, double *at);
 void test_products(void);
 void test_layouts(void);
 void test_cells(void);
+void test_program(void);
+void test_described(void);
 void test_functions(void);
 void test_pointwise(void);
 void test_rows(void);

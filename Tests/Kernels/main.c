@@ -13,7 +13,7 @@
 
 // The digests of all results, on any processor. They change with the tests, or when a kernel's bits do: then every
 // result that users have kept changes too, and a decision record must say so.
-static const uint64_t digest_full = 0xe061366ea02bd0dau, digest_small = 0x60e0063ae77b03f2u;
+static const uint64_t digest_full = 0xbea21d737b3883a0u, digest_small = 0x38d5f27bf1a348e3u;
 static const uint64_t digest_start = 0xcbf29ce484222325u;
 
 static double seconds(void) {
@@ -32,7 +32,8 @@ static const struct {
     {"layouts", test_layouts, false},    {"products", test_products, false},
     {"functions", test_functions, false}, {"pointwise", test_pointwise, false},
     {"rows", test_rows, false},          {"optimizers", test_optimizers, false},
-    {"cells", test_cells, false},         {"matrix", test_matrix_memory, false},
+    {"cells", test_cells, false},        {"matrix", test_matrix_memory, false},
+    {"program", test_program, false},    {"described", test_described, false},
 };
 
 int main(int count, char **arguments) {

@@ -5,81 +5,19 @@
 
 #include "cell_case.h"
 
-// A value [row][unit] out of blocks.
-static float at(const float *p, ptrdiff_t block, int64_t width, int64_t row, int64_t slot, int64_t unit) {
-  return p[unit / 16 * block + (row * width + slot) * 16 + unit % 16];
-}
-
-// Copies blocks [block][rows][slots][16] to [rows][slots][units] and checks that the padding is zero.
-static float *plain(const char *what, const float *p, ptrdiff_t block, int64_t rows, int64_t slots, int64_t units) {
-  float *q = output(rows * slots * units);
-  bool is_zero = true;
-  for (int64_t row = 0; row < rows; row++)
-    for (int64_t s = 0; s < slots; s++) {
-      for (int64_t u = 0; u < units; u++) q[(row * slots + s) * units + u] = at(p, block, slots, row, s, u);
-      for (int64_t u = units; u < blocks_of(units) * 16; u++) is_zero &= at(p, block, slots, row, s, u) == 0;
-    }
-  check(is_zero, "%s: padded units are not zero", what);
-  return q;
-}
-
 typedef struct {
   float *h, *c, *gates, *gradients, *dcarry, *dh0;
 } results;
-
-typedef enum { WHOLE, BY_ROWS, BY_STEPS, BY_BOTH, BY_UNITS, WITH_COPIES, WAYS } way;
-
-// Step by step, each in two shares of the units, last first.
-static void go_by_units(const layer *l, const pass *p, bool forward) {
-  int64_t panels = (blocks_of(l->units) + 3) / 4, cut = next_below(panels + 1);
-  for (int64_t i = -1; i < l->steps; i++) {
-    int64_t t = forward ? i : l->steps - 2 - i;
-    for (int part = 0; part < 2; part++) {
-      lethe_recurrent own = p->r;
-      own.panel0 = part == 0 ? cut : 0;
-      own.panel1 = part == 0 ? panels : cut;
-      if (own.panel0 == own.panel1) continue;
-      if (forward) kernels->forward(&own, t, t + 1, 0, l->batch);
-      else kernels->backward(&own, t, t + 1, 0, l->batch);
-    }
-  }
-}
-
-// Steps cut into twos, or rows into two shares, or both.
-static void go(const layer *l, const pass *p, way w, bool forward) {
-  // Stages of a step meet in between; only cells of one stage can share their units.
-  if (w == BY_UNITS && l->cell != LETHE_CELL_GRU_BEFORE) return go_by_units(l, p, forward);
-  int64_t cut = next_below(l->batch + 1);
-  int64_t chunk = w == BY_STEPS || w == BY_BOTH ? 2 : l->steps > 0 ? l->steps : 1;
-  int64_t chunks = (l->steps + chunk - 1) / chunk;
-  if (!forward && chunks == 0) kernels->backward(&p->r, -1, 0, 0, l->batch);
-  for (int64_t i = 0; i < chunks; i++) {
-    int64_t t = (forward ? i : chunks - 1 - i) * chunk, end = smaller(t + chunk, l->steps);
-    for (int part = 0; part < 2; part++) {
-      int64_t b0 = part == 0 ? cut : 0, b1 = part == 0 ? l->batch : cut;
-      if (w != BY_ROWS && w != BY_BOTH) {
-        if (part == 1) break;
-        b0 = 0;
-      }
-      if (forward) kernels->forward(&p->r, t == 0 ? -1 : t, end, b0, b1);
-      else kernels->backward(&p->r, t == 0 ? -1 : t, end, b0, b1);
-    }
-  }
-}
 
 static results run(const layer *l, way w) {
   pass p = prepare(l, w == WITH_COPIES);
   int64_t n = l->units, slots = twin_slots(l->cell);
   results a = {0};
-  go(l, &p, w, true);
+  go(&p.r, w, true);
   a.h = plain("h", p.r.h_out, p.r.state_block, l->rows, 1, n);
   if (l->cell == LETHE_CELL_LSTM) a.c = plain("c", p.r.c_out, p.r.state_block, l->rows, 1, n);
-  a.gates = output(l->rows * slots * n);
-  for (int64_t row = 0; row < l->rows; row++)
-    for (int64_t s = 0; s < slots; s++)
-      for (int64_t u = 0; u < n; u++)
-        a.gates[(row * slots + s) * n + u] = at(p.r.gates, p.r.gates_block, slots, row, s, u);
-  go(l, &p, w, false);
+  a.gates = unblocked(p.r.gates, p.r.gates_block, l->rows, slots, n);
+  go(&p.r, w, false);
   a.gradients = plain("gate gradients", p.r.gates, p.r.gates_block, l->rows, slots, n);
   a.dcarry = plain("dcarry", p.r.dcarry, l->batch * 16, l->batch, 1, n);
   a.dh0 = plain("dh0", p.r.dh0, l->batch * 16, l->batch, 1, n);
@@ -161,7 +99,7 @@ static void against_twin(const layer *l, const results *a) {
 static void without_gates(const layer *l, const results *a) {
   pass p = prepare(l, false);
   p.r.keep_gates = false;
-  go(l, &p, BY_STEPS, true);
+  go(&p.r, BY_STEPS, true);
   equal_bits("h without kept gates", plain("h", p.r.h_out, p.r.state_block, l->rows, 1, l->units), a->h,
              l->rows * l->units);
 }
@@ -200,12 +138,10 @@ static void case_of(lethe_cell cell, int variant, int64_t units, int64_t batch, 
   if (a.c) same("dcarry", a.dcarry, batch * n);
   same("dh0", a.dh0, batch * n);
   if (is_oracle) against_twin(&l, &a);
-  static const char *const names[WAYS] = {"whole", "shares of rows", "chunks of steps", "shares and chunks",
-                                          "shares of units", "copies"};
   for (int w = BY_ROWS; w < WAYS; w++) {
     if (is_small && w != BY_BOTH && w != WITH_COPIES) continue;
     results b = run(&l, (way)w);
-    agree(names[w], &l, &b, &a);
+    agree(way_names[w], &l, &b, &a);
   }
   without_gates(&l, &a);
   one_row(&l, &a, 0);

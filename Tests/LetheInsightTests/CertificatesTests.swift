@@ -77,6 +77,27 @@ struct CertificatesTests {
     #expect(range.low < own.min() ?? 0 && range.high > own.max() ?? 0)
   }
 
+  @Test("a projected cell has certificates of its two widths, and so has what reads it")
+  func projected() throws {
+    let model = Sequential(input: [.any, 4], seed: 1) {
+      Recurrent(ProjectedLSTMCell(8, outputSize: 3), layers: 2, outputs: .all)
+      GRU(5)
+    }
+    let all = try model.certificates(
+      inputRange: .every(-1...1), observing: [model.record(numbers("x", [30, 9, 4]))])
+    #expect(all.notCovered.isEmpty && all.layers.map(\.bounds.input.count) == [4, 3, 3])
+    for layer in all.layers {
+      #expect(!layer.hasInputsOutside && layer[.longestHalfLife]?.isProved == true)
+      for statement in layer.statements {
+        #expect(statement.isKept, "\(layer.name) \(statement.what): \(statement.text)")
+      }
+    }
+    for layer in all.layers.prefix(2) {
+      #expect(layer.bounds["hidden"]?.count == 3 && layer.bounds["cell"]?.count == 8)
+      #expect(layer[.state("hidden")]?.isProved == true && layer[.state("hidden")]?.observed != nil)
+    }
+  }
+
   @Test("words for what is not bounded, and for what comes to rest")
   func words() throws {
     let growing = Recurrent(

@@ -46,7 +46,7 @@ enum CertificateWords {
   private static func halfLife(
     _ memory: RecurrentBounds.MemoryBound, _ bounds: RecurrentBounds, _ recordings: [LayerRecording]
   ) -> Certificate {
-    let all = (0..<bounds.units).map { memory.longestHalfLife($0) }
+    let all = memory.keep.indices.map { memory.longestHalfLife($0) }
     let longest = all.max() ?? 0
     let endless = all.count { $0 == .infinity }
     // What a gate was seen to keep, as a half-life.
@@ -63,7 +63,7 @@ enum CertificateWords {
     }
     let text =
       longest == .infinity
-      ? "no bound: \(endless) of \(bounds.units) units can keep all of what they hold"
+      ? "no bound: \(endless) of \(all.count) units can keep all of what they hold"
       : "\(up(longest)) steps at most, by the equation: a float may round to 1"
     return Certificate(
       subject: .longestHalfLife, bound: Interval(0, longest),

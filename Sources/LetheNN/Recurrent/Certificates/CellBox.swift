@@ -15,7 +15,7 @@ struct CellBox {
   let parts: [Tensor]
   /// The input, feature by feature.
   let input: [Interval]
-  /// The states before the step, h first, unit by unit.
+  /// The states before the step, h first, unit by unit; a projected h is 0 past its width.
   var states: [[Interval]] { didSet { known = [:] } }
   /// Nodes computed so far.
   private var known: [CellGraph.ID: [Interval]] = [:]
@@ -186,11 +186,17 @@ struct CellBox {
       return Array(repeating: input[inputs - description.scalars + index], count: units)
     case nil: break
     }
+    if let width = term.width, let part = description.projectionPart {
+      var sum = Sum(units: width)
+      sum.add(parts[part].pointer, columns: units, value(term.sources[0]))
+      return sum.intervals + Array(repeating: .zero, count: units - width)
+    }
     var sum = fromInput[number]
+    let columns = description.width(ofState: 0, units: units)
     for (index, source) in term.sources.enumerated() {
       guard let part = description.hiddenPart else { continue }
       let row = (equations.hiddenRow(number) + index) * units
-      sum.add(parts[part].pointer + row * units, columns: units, value(source))
+      sum.add(parts[part].pointer + row * columns, columns: columns, Array(value(source).prefix(columns)))
     }
     return sum.intervals
   }

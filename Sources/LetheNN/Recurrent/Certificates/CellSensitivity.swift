@@ -140,9 +140,11 @@ struct CellSensitivity {
       }
       return all
     }
-    func product(_ part: Int, _ row: Int, _ columns: Int, _ x: (Int) -> Double) -> [Double] {
+    func product(_ part: Int, _ row: Int, rows: Int? = nil, _ columns: Int, _ x: (Int) -> Double)
+      -> [Double]
+    {
       let weight = box.parts[part].pointer + row * units * columns
-      return (0..<units).map { unit in
+      return (0..<(rows ?? units)).map { unit in
         var sum = 0.0
         for k in 0..<columns where x(k) != 0 && weight[unit * columns + k] != 0 {
           sum += Double(abs(weight[unit * columns + k])) * x(k)
@@ -161,6 +163,12 @@ struct CellSensitivity {
         sums[number] = Array(repeating: w, count: units)
         continue
       }
+      if let width = term.width, let part = description.projectionPart {
+        let seen = total(ofSources[term.sources[0]] ?? [:])
+        sums[number] =
+          product(part, 0, rows: width, units) { seen[$0] } + Array(repeating: 0, count: units - width)
+        continue
+      }
       var sum = Array(repeating: 0.0, count: units)
       if term.seesInput, let part = description.inputPart, w != 0 {
         let own = product(part, box.equations.inputRow(number), box.inputs - description.scalars) { _ in w }
@@ -169,7 +177,8 @@ struct CellSensitivity {
       for (index, source) in term.sources.enumerated() {
         guard let part = description.hiddenPart else { continue }
         let seen = total(ofSources[source] ?? [:])
-        let own = product(part, box.equations.hiddenRow(number) + index, units) { seen[$0] }
+        let columns = description.width(ofState: 0, units: units)
+        let own = product(part, box.equations.hiddenRow(number) + index, columns) { seen[$0] }
         sum = zip(sum, own).map { $0 + $1 }
       }
       sums[number] = sum

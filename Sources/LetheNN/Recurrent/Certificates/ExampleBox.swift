@@ -39,13 +39,8 @@ package struct BoxWalk {
   /// What comes out of a layer; `nil` where nothing is known.
   package mutating func through(_ layer: any Layer, _ box: ExampleBox?) -> ExampleBox? {
     if let own = layer as? any BoundedLayer { return own.bounded(box, &self) }
-    leaveOut(type(of: layer).kind)
+    notCovered.append((path.isEmpty ? "" : path.joined(separator: ".") + " ") + type(of: layer).kind)
     return nil
-  }
-
-  /// Says that no bounds are known for a layer: those of a projection are not worked out.
-  mutating func leaveOut(_ kind: String) {
-    notCovered.append((path.isEmpty ? "" : path.joined(separator: ".") + " ") + kind)
   }
 
   mutating func inside<R>(_ name: String, _ body: (inout BoxWalk) -> R) -> R {
@@ -92,10 +87,6 @@ extension Recurrent: BoundedLayer {
   var exampleShape: [Int]? { features > 0 ? [.any, features] : nil }
 
   func bounded(_ box: ExampleBox?, _ walk: inout BoxWalk) -> ExampleBox? {
-    if description.projected != nil {
-      walk.leaveOut(Self.kind)
-      return nil
-    }
     var input = box.map(\.features)
     var width = features
     for layer in 0..<layers {

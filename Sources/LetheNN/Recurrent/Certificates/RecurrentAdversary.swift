@@ -29,7 +29,8 @@ package struct RecurrentAdversary {
     run(random(rows, time, key.child("random")))
     guard climbs > 0 else { return }
     for (number, state) in bounds.description.states.enumerated() {
-      climb(to: number, random(2 * bounds.units, time, key.child(state)), climbs)
+      let units = bounds.states[number].units.count
+      climb(to: number, random(2 * units, time, key.child(state)), climbs)
     }
   }
 
@@ -83,13 +84,12 @@ package struct RecurrentAdversary {
 
   private func start(_ batch: Int) -> [Tensor] {
     bounds.start.map { state in
-      Tensor(shape: [batch, bounds.units]) { to in
+      Tensor(shape: [batch, state.count]) { to in
         for row in 0..<batch {
-          for unit in 0..<bounds.units {
-            let own = state[unit]
+          for (unit, own) in state.enumerated() {
             // A learned start is one number beside 0; others are ends of their range.
             let value = row % 2 == 0 ? own.high : own.low
-            to[row * bounds.units + unit] = Float(
+            to[row * state.count + unit] = Float(
               value >= 0 ? Interval.floatBelow(value) : Interval.floatAbove(value))
           }
         }
@@ -108,14 +108,15 @@ package struct RecurrentAdversary {
       Variable(x), weights: .init(parts: bounds.parts.map { Variable($0) }, cache: PackedCache()),
       initial: start(batch).map { Variable($0) }, wantsOutputs: true, keeping: { _ in true })
     for (name, tensor) in result.values {
+      let units = tensor.shape[2]
       var extremes = found[name] ?? []
       tensor.withUnsafeBuffer { values in
         for (index, value) in values.enumerated() {
           let one = Interval(Double(value))
-          if extremes.count < bounds.units {
+          if extremes.count < units {
             extremes.append(one)
           } else {
-            extremes[index % bounds.units] = extremes[index % bounds.units].union(one)
+            extremes[index % units] = extremes[index % units].union(one)
           }
         }
       }
@@ -126,11 +127,11 @@ package struct RecurrentAdversary {
   /// Row 2 u raises unit u of a state at the last step walked, row 2 u + 1 lowers it.
   private mutating func climb(to state: Int, _ first: Tensor, _ climbs: Int) {
     var x = first
-    let (batch, time) = (x.shape[0], x.shape[1])
-    let signs = Tensor(shape: [batch, bounds.units]) { to in
+    let (batch, time, units) = (x.shape[0], x.shape[1], bounds.states[state].units.count)
+    let signs = Tensor(shape: [batch, units]) { to in
       for row in 0..<batch {
-        for unit in 0..<bounds.units {
-          to[row * bounds.units + unit] = row / 2 == unit ? (row % 2 == 0 ? 1 : -1) : 0
+        for unit in 0..<units {
+          to[row * units + unit] = row / 2 == unit ? (row % 2 == 0 ? 1 : -1) : 0
         }
       }
     }

@@ -20,7 +20,7 @@ public struct RecurrentBounds: Sendable {
   public struct Named: Sendable {
     /// The gate or state.
     public let name: String
-    /// Unit by unit.
+    /// Unit by unit; h of a projected cell has fewer than the cell.
     public let units: [Interval]
   }
   /// The state that remembers: c' = f c + w with |f| ≤ f̄ and |w| ≤ w̄, unit by unit.
@@ -148,8 +148,10 @@ public struct RecurrentBounds: Sendable {
     source: Source, startingWithin: Double = 0, path: String = "", layer: Int = 0, isReversed: Bool = false
   ) {
     var equations = description.equations
-    let start = description.states.indices.map { number -> [Interval] in
+    let widths = description.states.indices.map { description.width(ofState: $0, units: units) }
+    let start = widths.enumerated().map { number, width -> [Interval] in
       (0..<units).map { unit in
+        if unit >= width { return .zero }
         let learned = initial.isEmpty ? 0 : Double(initial[number].pointer[unit])
         return Interval(-startingWithin, startingWithin).union(Interval(learned))
       }
@@ -161,20 +163,22 @@ public struct RecurrentBounds: Sendable {
 
     (self.path, self.layer, self.isReversed) = (path, layer, isReversed)
     (self.description, self.units, self.input, self.source) = (description, units, input, source)
-    (self.parts, self.initial, self.start) = (parts, initial, start)
-    states = zip(description.states, boxes.box.states).map { Named(name: $0, units: $1) }
+    (self.parts, self.initial) = (parts, initial)
+    self.start = zip(start, widths).map { Array($0.prefix($1)) }
+    let settled = zip(boxes.box.states, widths).map { Array($0.prefix($1)) }
+    states = zip(description.states, settled).map { Named(name: $0, units: $1) }
     var gates: [Named] = []
     for term in equations.terms where term.isGate && !equations.results.contains(term.home) {
       gates.append(Named(name: term.name, units: boxes.box.value(term.home)))
     }
     self.gates = gates
     var memory: MemoryBound?
-    if let state = remembers, let terms = boxes.leaky(state) {
+    if let state = remembers, let terms = boxes.leaky(state)?.prefix(widths[state]) {
       let coupled = boxes.coupled(state)
       memory = MemoryBound(
         state: description.states[state], keep: terms.map(\.keep), write: terms.map(\.write),
         gap: terms.map(\.gap),
-        isCoupled: (0..<units).map { coupled?[$0].isBounded ?? false }, terms: terms)
+        isCoupled: terms.indices.map { coupled?[$0].isBounded ?? false }, terms: Array(terms))
     }
     self.memory = memory
 
@@ -184,7 +188,8 @@ public struct RecurrentBounds: Sendable {
     let (rate, weights) = sensitivity.contraction()
     let push = sensitivity.apart(ones.map { $0.map { _ in 0 } }, input: 1)
     contraction = Contraction(
-      rate: rate, weights: weights, widths: boxes.box.states.map { $0.map(\.width) },
+      rate: rate, weights: zip(weights, widths).map { Array($0.prefix($1)) },
+      widths: settled.map { $0.map(\.width) },
       inputPush: zip(push, weights).flatMap { zip($0, $1).map { $0 / $1 } }.max() ?? 0)
   }
 }

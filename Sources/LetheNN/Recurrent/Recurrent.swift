@@ -31,7 +31,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   public var isBidirectional: Bool
   /// How the outputs of the two directions become one, in every layer.
   public var merge = DirectionMerge.concat
-  /// Whether the state that a sequence starts from is learned, where none is given: `initial_hidden_l0` and so on.
+  /// Whether the state that a sequence starts from is learned, where none is given and after each reset:
+  /// `initial_hidden_l0` and so on.
   public var learnsInitialState = false
   /// Every step's output or the last.
   public var outputs: RecurrentOutputs
@@ -252,6 +253,10 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     let layouts = [false, true].prefix(directions).map {
       SequenceLayout(batch: batch, time: time, timing: timing, isReversed: $0)
     }
+    let pieces = learnsInitialState ? SequencePieces(batch: batch, time: time, timing: timing) : nil
+    require(
+      pieces == nil || observer == nil,
+      "\(name): sequences that begin anew from a learned state are recorded one by one")
     var input = x.dropped(dropout.input)
     var final = RecurrentState(hidden: [])
     var gate: Variable?
@@ -272,15 +277,20 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
             return Tensor(mask.scalars.map { $0 > 0 ? 1 : 0 }, shape: mask.shape)
           }
         }
-        let initial =
-          state.map { [$0.hidden[index]] + $0.cell[index * others..<(index + 1) * others] }
-          ?? own.initial.map { x.with($0).repeated(batch) }
+        let given = state.map { [$0.hidden[index]] + $0.cell[index * others..<(index + 1) * others] }
+        let learned = own.initial.map { x.with($0) }
+        let initial = given ?? learned.map { $0.repeated(batch) }
         let parts = RecurrentPass.Weights(parts: variables(own, x), cache: own.cache)
         let wantsGate = wantsOutputGate && isTop
         let result =
           observer?.run(
             pass, input, parts, initial: initial, wantsOutputGate: wantsGate, layer: layer,
             isReversed: direction == 1)
+          ?? pieces.map {
+            pass.run(
+              input, pieces: $0, isReversed: direction == 1, weights: parts, given: given, learned: learned,
+              wantsOutputs: wantsSteps, wantsOutputGate: wantsGate)
+          }
           ?? pass.run(
             input, weights: parts, initial: initial, wantsOutputs: wantsSteps, wantsOutputGate: wantsGate)
         final.hidden.append(result.states[0])

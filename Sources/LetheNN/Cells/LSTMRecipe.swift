@@ -1,8 +1,11 @@
+import LetheCore
+
 /// What may be changed in an LSTM, switch by switch; the default is the LSTM that everybody means.
 ///
 ///     let odyssey = LSTMRecipe(inputGate: false)           // "NIG" of Greff et al.
 ///     let peephole = LSTMRecipe(peepholes: true)
 ///     let budget = LSTMRecipe(writing: .budget)            // f + i ≤ 1 by construction
+///     let latch = LSTMRecipe(gates: .init(forget: .init(.hardSigmoid(), temperature: 0.5)))
 ///     let layer = Recurrent(LSTMCell(64, recipe: budget), inputSize: 8)
 ///
 ///     s_g = W_g x_t + U_g h_{t−1} (+ p_g ⊙ c) (+ Σ over gates k R_gk k_{t−1}) + b_g   what gate g sums up
@@ -56,10 +59,40 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
   public var fullGateRecurrence: Bool
   /// The sums of the gates (not of the candidate) are divided by this: below 1 gates are harder, above softer.
   public var temperature: Float
+  /// What single gates do with their sums, where that is not the cell's `gateActivation` and `temperature`.
+  public var gates: GateForms?
   /// A bound, if any.
   public var clip: Clip?
   /// Whether the forget gate is 1 where its sum is above 0, else 0, trained as if it were the sum (straight through).
   public var hardForget: Bool
+
+  /// What a gate does with its sum: a(sum / temperature).
+  public struct GateForm: Sendable, Codable, Equatable {
+    /// a.
+    public var activation: GateActivation
+    /// Below 1 the gate is harder, above softer.
+    public var temperature: Float
+
+    /// A form, by default σ(sum).
+    public init(_ activation: GateActivation = .sigmoid, temperature: Float = 1) {
+      (self.activation, self.temperature) = (activation, temperature)
+    }
+  }
+
+  /// The forms of single gates; `nil` for those that do as the others.
+  public struct GateForms: Sendable, Codable, Equatable {
+    /// Of the input gate.
+    public var input: GateForm?
+    /// Of the forget gate.
+    public var forget: GateForm?
+    /// Of the output gate.
+    public var output: GateForm?
+
+    /// The forms that are given.
+    public init(input: GateForm? = nil, forget: GateForm? = nil, output: GateForm? = nil) {
+      (self.input, self.forget, self.output) = (input, forget, output)
+    }
+  }
 
   /// Chances of keeping an old state, in training; `nil`: none.
   public var zoneout: Zoneout?
@@ -79,24 +112,58 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
   public init(
     forgetGate: Bool = true, inputGate: Bool = true, outputGate: Bool = true, inputActivation: Bool = true,
     outputActivation: Bool = true, writing: Writing = .free, peepholes: Bool = false,
-    fullGateRecurrence: Bool = false, temperature: Float = 1, clip: Clip? = nil, hardForget: Bool = false,
-    zoneout: Zoneout? = nil
+    fullGateRecurrence: Bool = false, temperature: Float = 1, gates: GateForms? = nil, clip: Clip? = nil,
+    hardForget: Bool = false, zoneout: Zoneout? = nil
   ) {
     (self.forgetGate, self.inputGate, self.outputGate) = (forgetGate, inputGate, outputGate)
     (self.inputActivation, self.outputActivation) = (inputActivation, outputActivation)
     (self.writing, self.peepholes, self.fullGateRecurrence) = (writing, peepholes, fullGateRecurrence)
     (self.temperature, self.clip, self.hardForget) = (temperature, clip, hardForget)
-    self.zoneout = zoneout
+    (self.gates, self.zoneout) = (gates, zoneout)
+  }
+
+  /// The form of each gate.
+  func forms(_ activation: GateActivation) -> (input: GateForm, forget: GateForm, output: GateForm) {
+    let usual = GateForm(activation, temperature: temperature)
+    return (gates?.input ?? usual, gates?.forget ?? usual, gates?.output ?? usual)
+  }
+
+  /// Throws for switches that contradict each other, or one that could not act.
+  func check(_ place: String, _ activation: GateActivation) throws(LetheError) {
+    if let fault = contradiction ?? unused(activation) {
+      throw LetheError(place, "its recipe contradicts itself: \(fault)")
+    }
+    for form in [gates?.input, gates?.forget, gates?.output] { try form?.activation.check(place) }
+  }
+
+  /// What is asked for and could not act; `nil` if there is nothing.
+  private func unused(_ activation: GateActivation) -> String? {
+    let isBudget = writing == .budget
+    if gates?.input != nil && !(inputGate && writing == .free) {
+      return "the input gate has no sum of its own form here"
+    }
+    if gates?.forget != nil && (!forgetGate || isBudget || hardForget) {
+      return "the forget gate has no sum of its own form here"
+    }
+    if gates?.output != nil && !outputGate { return "there is no output gate whose form could be chosen" }
+    if isBudget && activation != .sigmoid {
+      return "a budget is kept by exponentials, not by \(activation); choose the output gate's form in gates"
+    }
+    if forgetGate || inputGate || outputGate { return nil }
+    if peepholes || fullGateRecurrence { return "there is no gate that could look" }
+    if activation != .sigmoid || temperature != 1 { return "there is no gate that could be harder or softer" }
+    return nil
   }
 
   /// What contradicts itself in it; `nil` if nothing does.
-  var contradiction: String? {
+  private var contradiction: String? {
     if writing != .free && !(forgetGate && inputGate) {
       return "writing \(writing.rawValue) needs both the forget gate and the input gate"
     }
     if writing == .budget && hardForget { return "a budget of 1 cannot be kept by a hard forget gate" }
     if hardForget && !forgetGate { return "a hard forget gate needs the forget gate" }
-    if !(temperature > 0 && temperature.isFinite) {
+    let forms = [gates?.input, gates?.forget, gates?.output].compactMap { $0?.temperature }
+    for temperature in [temperature] + forms where !(temperature > 0 && temperature.isFinite) {
       return "the temperature has to be above 0, not \(temperature)"
     }
     if let zoneout, !(0..<1).contains(zoneout.hidden) || !(0..<1).contains(zoneout.cell) {
@@ -104,7 +171,7 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
     }
     switch clip {
     case .sums(let bound), .candidate(let bound), .cell(let bound), .hidden(let bound):
-      return bound > 0 ? nil : "a bound has to be above 0, not \(bound)"
+      return bound > 0 && bound.isFinite ? nil : "a bound has to be above 0 and finite, not \(bound)"
     case nil: return nil
     }
   }
@@ -125,7 +192,10 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
         if case .sums(let bound) = clip { sum = clamp(sum, -bound, bound) }
         return sum
       }
-      func opened(_ sum: Signal) -> Signal { gate(temperature == 1 ? sum : sum / temperature, activation) }
+      let forms = forms(activation)
+      func opened(_ sum: Signal, _ form: GateForm) -> Signal {
+        gate(form.temperature == 1 ? sum : sum / form.temperature, form.activation)
+      }
 
       // The gates; nil where there is none.
       var i: Signal?
@@ -141,11 +211,11 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
       } else {
         if inputGate && writing == .free {
           let inputStart: Initializer = isChrono ? .opposite(of: 1) : .zeros
-          i = opened(sum("input", gates: before, bias: inputStart, peephole: c))
+          i = opened(sum("input", gates: before, bias: inputStart, peephole: c), forms.input)
         }
         if forgetGate {
           let forget = sum("forget", gates: before, bias: forgetStart, peephole: c)
-          f = hardForget ? hardStep(forget) : opened(forget)
+          f = hardForget ? hardStep(forget) : opened(forget, forms.forget)
         }
         if writing == .coupled, let f { i = 1 - f }
       }
@@ -164,7 +234,7 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
       var h = outputActivation ? tanh(next) : next
       var o: Signal?
       if outputGate {
-        let open = opened(sum("output", gates: before, peephole: next))
+        let open = opened(sum("output", gates: before, peephole: next), forms.output)
         h = open * h
         o = open
       }

@@ -33,6 +33,22 @@ import Testing
       "coupled, without activations",
       LSTMCell(0, recipe: LSTMRecipe(inputActivation: false, outputActivation: false, writing: .coupled))
     ),
+    ("narrow, with peepholes", LSTMCell(0, recipe: LSTMRecipe(peepholes: true, projection: 7))),
+    (
+      "norms, peepholes, coupled, zoneout",
+      LSTMCell(
+        0,
+        recipe: LSTMRecipe(
+          writing: .coupled, peepholes: true, norm: .layer, zoneout: .init(hidden: 0.1, cell: 0.2)))
+    ),
+    (
+      "norms of a budget, narrow, in bounds",
+      LSTMCell(0, recipe: LSTMRecipe(writing: .budget, norm: .layer, projection: 5, clip: .cell(0.5)))
+    ),
+    (
+      "norms without activations",
+      LSTMCell(0, recipe: LSTMRecipe(inputActivation: false, outputActivation: false, norm: .layer))
+    ),
     ("half-lives, peepholes", LSTMCell(0, halfLives: 2...50, recipe: LSTMRecipe(peepholes: true))),
   ]
 

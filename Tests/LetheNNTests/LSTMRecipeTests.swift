@@ -118,6 +118,23 @@ import Testing
     #expect(sameBits(copy(x), model(x)))
   }
 
+  /// As the cells of their own, which fixtures check.
+  @Test func normsAndProjectionsAreThoseOfTheirCells() throws {
+    func same(_ recipe: LSTMRecipe, _ cell: some RecurrentCell) throws {
+      let own = layer(LSTMCell(Self.units, recipe: recipe))
+      var other = Recurrent(cell, inputSize: Self.inputs)
+      var named = Dictionary(uniqueKeysWithValues: own.parameters.map { ($0.name, $0.value) })
+      for (name, value) in other.parameters where named[name] == nil {
+        #expect(name == "bias_hh_l0")
+        named[name] = Tensor(zeros: value.shape)
+      }
+      try other.load(named, from: "recipe")
+      #expect(own(x).shape == other(x).shape && difference(own(x), other(x)) < 1e-6)
+    }
+    try same(LSTMRecipe(norm: .layer), LayerNormLSTMCell(Self.units))
+    try same(LSTMRecipe(projection: 4), ProjectedLSTMCell(Self.units, outputSize: 4))
+  }
+
   // MARK: What could not act
 
   @Test func switchesThatCouldNotActAreRefused() {
@@ -147,6 +164,12 @@ import Testing
     refused(ungated { $0.temperature = 2 }, saying: "harder or softer")
     refused(none, .hardSigmoid(), saying: "harder or softer")
     refused(LSTMRecipe(clip: .cell(.infinity)), saying: "finite")
+    refused(LSTMRecipe(projection: 5), saying: "5 of 4")
+    refused(LSTMRecipe(projection: 0), saying: "0 of 4")
+    refused(LSTMRecipe(fullGateRecurrence: true, projection: 2), saying: "h alone")
+    refused(LSTMRecipe(fullGateRecurrence: true, norm: .layer), saying: "h alone")
+    refused(LSTMRecipe(projection: 2, clip: .hidden(1)), saying: "unit by unit")
+    refused(LSTMRecipe(projection: 2, zoneout: .init(hidden: 0.1)), saying: "unit by unit")
     expectRefusal(GRU(4, gateActivation: .hardSigmoid(slope: -1)), [.any, 3], saying: "no rising line")
   }
 

@@ -51,6 +51,8 @@ public struct LSTMCell: RecurrentCell {
     case gateActivation = "gate_activation"
   }
 
+  /// The recipe's projection, or the width of the cell.
+  public var outputSize: Int { recipe?.projection ?? hiddenSize }
   public var description: CellDescription {
     if let recipe, recipe != LSTMRecipe() {
       return recipe.description(gateActivation, forgetStart: forgetStart, isChrono: longestLag != nil)
@@ -70,6 +72,11 @@ public struct LSTMCell: RecurrentCell {
   public func check() throws(LetheError) {
     try gateActivation.check(Self.kind)
     if let recipe { try recipe.check(Self.kind, gateActivation) }
+    guard (1...max(hiddenSize, 1)).contains(outputSize) || recipe?.projection == nil else {
+      throw LetheError(
+        Self.kind, "widths are out of range", expected: "an output of 1 to the hidden width",
+        found: "\(outputSize) of \(hiddenSize)")
+    }
     try Initializer.check(longestLag: longestLag, Self.kind)
     if let halfLives { try checkHalfLives(Self.kind, halfLives) }
     if let spread = longestLag.map({ _ in "longest lag" }) ?? halfLives.map({ _ in "half-lives" }),

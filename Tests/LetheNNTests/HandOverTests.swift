@@ -41,38 +41,35 @@ import Testing
         #expect(sameBits(a.tensor, b.tensor))
       }
     }
+    func walked<Stream>(
+      _ stream: Stream, _ state: WritableKeyPath<Stream, RecurrentState>,
+      _ step: (inout Stream, Int) -> [Float]
+    ) {
+      var stream = stream
+      stream[keyPath: state] = first
+      var stepped = step(&stream, 5) + step(&stream, 6)
+      let midway = stream[keyPath: state]
+      stepped += step(&stream, 7) + step(&stream, 8)
+      check(stepped, stream[keyPath: state], midway)
+    }
     func recurrent<Cell: RecurrentCell>(_ cell: Cell) throws {
-      var stream = try #require(layer as? Recurrent<Cell>).stream()
-      stream.state = first
-      var stepped = stream.step(step(5)) + stream.step(step(6))
-      let midway = stream.state
-      stepped += stream.step(step(7)) + stream.step(step(8))
-      check(stepped, stream.state, midway)
+      walked(try #require(layer as? Recurrent<Cell>).stream(), \.state) { $0.step(step($1)) }
     }
     if let cell = entry.cell?(8) { return try recurrent(cell) }
     switch layer {
-    case let layer as MatrixMemory:
-      var stream = layer.stream()
-      stream.state = first
-      var stepped = stream.step(step(5)) + stream.step(step(6))
-      let midway = stream.state
-      stepped += stream.step(step(7)) + stream.step(step(8))
-      check(stepped, stream.state, midway)
+    case let layer as MatrixMemory: walked(layer.stream(), \.state) { $0.step(step($1)) }
     case let layer as SteppedRecurrent<AttentiveLSTMCell>:
-      var stream = layer.stream()
-      stream.state = first
-      var stepped = stream.step(step(5)) + stream.step(step(6))
-      let midway = stream.state
-      stepped += stream.step(step(7)) + stream.step(step(8))
-      check(stepped, stream.state, midway)
-    case let layer as ForgettingAttention:
-      var stream = layer.stream()
-      stream.cache = try #require(first.attention)
-      var stepped = stream.step(step(5)) + stream.step(step(6))
-      let midway = RecurrentState(hidden: [], attention: stream.cache)
-      stepped += stream.step(step(7)) + stream.step(step(8))
-      check(stepped, RecurrentState(hidden: []), midway)
+      walked(layer.stream(), \.state) { $0.step(step($1)) }
+    case let layer as ForgettingAttention: walked(layer.stream(), \.cached) { $0.step(step($1)) }
     default: Issue.record("\(name): no stream")
     }
+  }
+}
+
+extension AttentionStream {
+  /// Its cache as a state, as `ForgettingAttention.run` takes it.
+  fileprivate var cached: RecurrentState {
+    get { RecurrentState(hidden: [], attention: cache) }
+    set { if let cache = newValue.attention { self.cache = cache } }
   }
 }

@@ -47,7 +47,8 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "Sequences in the batch; 1 in stream and latency mode. (default: 32)") var batch: Int?
   @Option(help: "Steps of a sequence (default: 100); in stream mode, of a group on one clock. (default: 200)")
   var time: Int?
-  @Option(help: "Input features. (default: 128)") var input: Int?
+  @Option(help: "Input features. (default: 128; of cells as wide as their input: as many as units)")
+  var input: Int?
   @Option(help: "Units. (default: 256)") var hidden: Int?
   @Flag(help: "Sequences of lengths drawn evenly from 1 to --time instead of full ones.") var ragged = false
   @Option(help: "For how many seconds to repeat. (default: 1)") var seconds: Double?
@@ -127,10 +128,10 @@ struct BenchCommand: ParsableCommand {
   }
 
   private var shape: RecurrentBenchmark {
-    RecurrentBenchmark(
-      cell: cell?.entry ?? CellName.usual[0], mode: mode ?? .train, batch: batch ?? 32,
-      time: time ?? (mode == .stream ? 200 : 100), input: input ?? 128,
-      hidden: hidden ?? 256, seconds: seconds ?? 1)
+    let cell = cell?.entry ?? CellName.usual[0], hidden = hidden ?? 256
+    return RecurrentBenchmark(
+      cell: cell, mode: mode ?? .train, batch: batch ?? 32, time: time ?? (mode == .stream ? 200 : 100),
+      input: input ?? (cell.isAsWideAsItsInput ? hidden : 128), hidden: hidden, seconds: seconds ?? 1)
   }
 
   private var grid: [RecurrentBenchmark] {

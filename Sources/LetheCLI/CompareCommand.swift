@@ -222,7 +222,7 @@ struct CompareCommand: ParsableCommand {
           ("goal_steps", row.goal.map { .whole($0.steps) } ?? .null),
           ("goal_seconds", .number(row.goal?.seconds)), ("rate", .single(row.rate)),
           ("units", .whole(row.contestant.width)), ("parameters", .whole(row.contestant.parameters)),
-          ("state", .whole(row.contestant.stateSize)),
+          ("state", .whole(row.contestant.stateSize)), ("memory_bytes", .whole(row.heldBytes)),
         ]))
     }
   }

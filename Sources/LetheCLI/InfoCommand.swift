@@ -36,7 +36,8 @@ struct InfoCommand: ParsableCommand {
     let layers = zip(model.layers, model.outputs).enumerated().map { index, layer in
       JSONFields.Value.object(
         JSONFields([
-          ("index", .whole(index)), ("kind", .text(type(of: layer.0).kind)), ("output", Self.list(layer.1)),
+          ("index", .whole(index)), ("kind", .text(type(of: layer.0).kind)),
+          ("on_tape", .flag(type(of: layer.0).runsOnTape)), ("output", Self.list(layer.1)),
           ("parameters", .whole(layer.0.parameterCount)),
         ]))
     }

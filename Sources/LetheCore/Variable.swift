@@ -58,7 +58,8 @@ public struct Variable {
 public struct Timing: Sendable, Equatable {
   /// The number of real steps of each sequence; `nil`: all steps of all.
   public var lengths: [Int]?
-  /// For each sequence and step (`[batch][time]`), whether the state is zero before it; `nil`: never.
+  /// For each sequence and step (`[batch][time]`), whether a new sequence begins with it: the state before it is zero, or
+  /// what a layer has learned to begin with; `nil`: never.
   public var resets: [[Bool]]?
 
   /// Lengths and resets, each optional.

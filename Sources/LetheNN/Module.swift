@@ -186,6 +186,9 @@ public protocol Layer: Model, Codable {
   /// Why instruments cannot read what is remembered inside; `nil` where they can, or where nothing is.
   static var recordingLimit: String? { get }
 
+  /// Whether it is computed operation by operation on the tape, step after step, with no fused engine behind it.
+  static var runsOnTape: Bool { get }
+
   /// The output, with an observer looking on: layers that hold recurrent ones hand it on.
   func observed(_ x: Variable, by observer: Observer) -> Variable
 }
@@ -193,6 +196,9 @@ public protocol Layer: Model, Codable {
 extension Layer {
   /// None.
   public static var recordingLimit: String? { nil }
+
+  /// It is not.
+  public static var runsOnTape: Bool { false }
 
   /// Just the output: nothing recurrent is inside.
   public func observed(_ x: Variable, by observer: Observer) -> Variable { self(x) }

@@ -12,14 +12,16 @@ extension RecurrentBenchmark {
   /// Widths of streams, as many inputs as units.
   public static let widths = [16, 32, 64, 128, 256, 512, 1024]
 
-  /// The benchmarks of all shapes, cell by cell and mode by mode.
+  /// The benchmarks of all shapes, cell by cell and mode by mode; cells that are as wide as their input have as many inputs
+  /// as units.
   public static func grid(cells: [CellCatalog.Entry], modes: [Mode], seconds: Double) -> [RecurrentBenchmark]
   {
     cells.flatMap { cell in
       modes.flatMap { mode in
         (mode.isStreaming ? widths.map { (1, 200, $0, $0) } : shapes).map { batch, time, input, hidden in
           RecurrentBenchmark(
-            cell: cell, mode: mode, batch: batch, time: time, input: input, hidden: hidden, seconds: seconds)
+            cell: cell, mode: mode, batch: batch, time: time,
+            input: cell.isAsWideAsItsInput ? hidden : input, hidden: hidden, seconds: seconds)
         }
       }
     }

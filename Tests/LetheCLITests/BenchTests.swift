@@ -47,6 +47,15 @@ import Testing
     #expect(try result.objects().first?["mode"] as? String == "record")
   }
 
+  /// As many inputs as units, unless they are asked for.
+  @Test func cellsAsWideAsTheirInputAreTimed() throws {
+    let result = try LetheProgram.run(["bench", "--cell", "sru", "--hidden", "8", "--repeats", "1", "--json"])
+    #expect(try result.objects().first?["input"] as? Int == 8, "\(result.errors)")
+    let wrong = try LetheProgram.run(
+      ["bench", "--cell", "sru", "--hidden", "8", "--input", "5", "--repeats", "1"])
+    #expect(wrong.status == 1 && wrong.errors.contains("as many features as units, 8"))
+  }
+
   @Test(arguments: ["layer_norm", "fgn", "deltanet_negative", "peephole"])
   func layersOfAnyKindAreTimed(cell: String) throws {
     for mode in ["adam", "latency"] {

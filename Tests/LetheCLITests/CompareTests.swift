@@ -30,19 +30,26 @@ import Testing
       for key in ["median", "worst", "best", "seconds_per_step", "rate"] {
         #expect(line[key] is Double, "\(key)")
       }
-      for key in ["units", "parameters", "state", "broken_runs"] { #expect(line[key] is Int, "\(key)") }
+      for key in ["units", "parameters", "state", "memory_bytes", "broken_runs"] {
+        #expect(line[key] is Int, "\(key)")
+      }
     }
     let page = try folder.text("r.html")
     #expect(page.contains("<svg") && page.contains("gru") && !page.contains(folder.path))
 
+    // 32 sequences of up to 5 steps and 8 units: at least one number each for every gate, and not much more.
+    let held = lines.compactMap { $0["memory_bytes"] as? Int }
+    #expect(held.allSatisfy { (4 * 32 * 8..<4 * 32 * 5 * 8 * 100).contains($0) }, "\(held)")
+
     let again = try LetheProgram.run(words + ["--threads", "2"]).objects()
+    #expect(again.compactMap { $0["memory_bytes"] as? Int }.sorted() == held.sorted())
     for (a, b) in zip(again, lines) { #expect(a["values"] as? [Double] == b["values"] as? [Double]) }
   }
 
   @Test func wordsAreATableAndASentence() throws {
     let result = try LetheProgram.run(Self.tiny + ["--budget", "20ms"])
     #expect(result.status == 0, "\(result.errors)")
-    #expect(result.lines.first?.hasPrefix("cell") == true)
+    #expect(result.lines.first?.hasPrefix("cell") == true && result.lines.first?.hasSuffix("memory") == true)
     #expect(result.output.contains("chance is 12.5%") && result.output.contains("1,024 test examples"))
     #expect(result.errors.contains("2 cells, 2 seeds, 20 ms each"))
     #expect(result.errorLines.count == 2 + 4)
@@ -97,7 +104,7 @@ import Testing
     kill(running.process.processIdentifier, SIGINT)
     let result = try running.outcome()
     #expect(result.status == 130)
-    #expect(result.lines.first?.hasPrefix("cell") == true)
+    #expect(result.lines.first?.hasPrefix("cell") == true && result.lines.first?.hasSuffix("memory") == true)
     #expect(result.errors.contains("lethe: interrupted"))
   }
 }

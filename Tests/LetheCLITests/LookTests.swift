@@ -55,6 +55,20 @@ import Testing
     #expect(try folder.names() == ["m"])
   }
 
+  /// Of a memory that cannot be read the answer is told nevertheless.
+  @Test func tellsTheAnswerOfWhatItCannotRead() throws {
+    let folder = try TemporaryFolder()
+    let model = Sequential(input: [.any, 3], seed: 1) {
+      MatrixMemory(4, rule: .mLSTM, keySize: 2, valueSize: 2)
+      Dense(2, activation: .softmax)
+    }
+    try ModelFile(model).write(to: folder.file("m"))
+    try NPY.write(numbers("look", [20, 3]), to: folder.file("x.npy"))
+    let result = try LetheProgram.run(["look", "m", "x.npy", "--text"], in: folder.path)
+    #expect(result.status == 0 && result.output.contains("20 steps. It answered class "), "\(result.output)")
+    #expect(result.output.contains("Not looked into: layer 0 matrix_memory"))
+  }
+
   @Test func readsNumbersAndTokens() throws {
     let folder = try TemporaryFolder()
     let series = Sequential(input: [.any, 3], seed: 1) {

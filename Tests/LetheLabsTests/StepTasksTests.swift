@@ -122,7 +122,7 @@ import Testing
   }
 
   @Test func copyingAsksForTheTokensInOrder() throws {
-    let task = CopyingTask(steps: 12), data = task.examples(200, key: RandomKey(seed: 1))
+    let task = CopyTask(.selective(steps: 12)), data = task.examples(200, key: RandomKey(seed: 1))
     let lengths = try #require(data.lengths)
     #expect(Set(lengths) == Set(8...16))
     var places: Set<Int> = []
@@ -140,7 +140,7 @@ import Testing
   }
 
   @Test(arguments: [1, 7]) func copyMemoryAsksAfterTheWait(wait: Int) {
-    let task = CopyMemoryTask(wait: wait), data = task.examples(100, key: RandomKey(seed: 1))
+    let task = CopyTask(.memory(wait: wait)), data = task.examples(100, key: RandomKey(seed: 1))
     #expect(data.inputs.shape == [100, wait + 20, 10] && data.lengths == nil)
     var seen: Set<Int> = []
     for row in 0..<100 {

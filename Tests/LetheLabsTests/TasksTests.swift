@@ -6,7 +6,8 @@ import Testing
   private static let made: [any SequenceTask] = [
     RecallTask(), AddingTask(), ParityTask(), OrderTask(), ImageRowsTask.digits(),
     ImageRowsTask.digits(.pixels), ReberTask(), ReberTask(continual: 60), CountingTask(),
-    CountingTask(letters: 3), CopyingTask(), CopyMemoryTask(wait: 12), SpikesTask(length: 40),
+    CountingTask(letters: 3), CopyTask(.selective(steps: 64)), CopyTask(.memory(wait: 12)),
+    SpikesTask(length: 40),
     RegularTask(.evenPairs), RegularTask(.cycle), RegularTask(.modular), ImageRowsTask.digits(.means),
     ImageRowsTask.digits(.permutedMeans),
   ]

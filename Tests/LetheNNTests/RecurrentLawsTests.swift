@@ -26,15 +26,22 @@ import Testing
         -> (loss: Float, gradients: [String: Tensor], all: Gradients)
   }
 
-  func subject(_ name: String, inputs: Int? = nil, units: Int? = nil, bidirectional: Bool = false) -> Subject
-  {
+  func subject(
+    _ name: String, inputs: Int? = nil, units: Int? = nil, bidirectional: Bool = false,
+    weights: [String: Tensor]? = nil
+  ) -> Subject {
     let (inputs, units) = (inputs ?? self.inputs, units ?? self.units)
     func wrap<Cell: RecurrentCell>(_ cell: Cell) -> Subject {
       var layer = Recurrent(cell, bidirectional: bidirectional, outputs: .all)
-      do { _ = try layer.build(input: [.any, inputs]) } catch { preconditionFailure("\(error)") }
-      layer.forEachParameter { name, parameter in
-        parameter.value = numbers(
-          "\(cell).\(name)", parameter.shape, scale: name.hasPrefix("bias") ? 0.5 : 0.4)
+      do {
+        _ = try layer.build(input: [.any, inputs])
+        if let weights { try layer.load(weights, from: "test") }
+      } catch { preconditionFailure("\(error)") }
+      if weights == nil {
+        layer.forEachParameter { name, parameter in
+          parameter.value = numbers(
+            "\(cell).\(name)", parameter.shape, scale: name.hasPrefix("bias") ? 0.5 : 0.4)
+        }
       }
       let built = layer
       return Subject(
@@ -155,29 +162,7 @@ import Testing
     for (name, value) in both.parameters {
       named[name.hasSuffix("_reverse") ? String(name.dropLast(8)) : name + "_reverse"] = value
     }
-    return withWeights(cell, named)
-  }
-
-  func withWeights(_ name: String, _ named: [String: Tensor]) -> Subject {
-    func wrap<Cell: RecurrentCell>(_ cell: Cell) -> Subject {
-      var layer = Recurrent(cell, bidirectional: true, outputs: .all)
-      do {
-        _ = try layer.build(input: [.any, inputs])
-        try layer.load(named, from: "test")
-      } catch { preconditionFailure("\(error)") }
-      let built = layer
-      var result = subject(name, bidirectional: true)
-      result.run = { built.run($0, from: $1) }
-      return result
-    }
-    switch name {
-    case "lstm": return wrap(LSTMCell(units))
-    case "lstm_hard": return wrap(LSTMCell(units, gateActivation: .hardSigmoid(slope: 0.3, offset: 0.4)))
-    case "gru_after": return wrap(GRUCell(units))
-    case "gru_before": return wrap(GRUCell(units, reset: .before))
-    case "rnn_tanh": return wrap(RNNCell(units))
-    default: return wrap(RNNCell(units, activation: .relu))
-    }
+    return subject(cell, bidirectional: true, weights: named)
   }
 
   @Test(arguments: cells) func batchMatesDoNotMatter(_ cell: String) {
@@ -356,71 +341,5 @@ import Testing
           abs(Double(ours.scalars[i]) - slope) < 1e-3 * (1 + abs(slope)), "\(cell) input \(number)[\(i)]")
       }
     }
-  }
-}
-
-@Suite struct RecurrentStreamTests {
-  func check<Cell: RecurrentCell>(_ layer: Recurrent<Cell>) {
-    let x = numbers("x", [1, 9, 5])
-    let whole = layer.run(Variable(x))
-    var stream = layer.stream()
-    for t in 0..<9 {
-      let y = stream.step(Array(x.scalars[t * 5..<t * 5 + 5]))
-      #expect(
-        y.map(\.bitPattern) == whole.output.tensor.scalars[t * y.count..<(t + 1) * y.count].map(\.bitPattern))
-      if t == 3 {
-        // A copy is a fork: what it does leaves the other alone.
-        var fork = stream
-        _ = fork.step([9, 9, 9, 9, 9])
-      }
-    }
-    for (a, b) in zip(stream.state.hidden + stream.state.cell, whole.state.hidden + whole.state.cell) {
-      #expect(sameBits(a.tensor, b.tensor))
-    }
-    // The state of a stream starts a whole sequence, and the other way round.
-    var other = layer.stream()
-    other.state = whole.state
-    #expect(other.step([1, 2, 3, 4, 5]) == stream.step([1, 2, 3, 4, 5]))
-    other.reset()
-    #expect(other.step(Array(x.scalars[0..<5])) == Array(whole.output.tensor.scalars[0..<other.outputSize]))
-  }
-
-  @Test func streamsAreWholeSequences() {
-    check(LSTM(inputSize: 5, hiddenSize: 21, layers: 2))
-    check(GRU(inputSize: 5, hiddenSize: 35))
-    check(GRU(inputSize: 5, hiddenSize: 18, layers: 2, reset: .before))
-    check(RNN(inputSize: 5, hiddenSize: 70))
-  }
-
-  @Test func stepsAllocateNothing() {
-    var stream = LSTM(inputSize: 5, hiddenSize: 21).stream()
-    let x: [Float] = [1, 2, 3, 4, 5]
-    x.withUnsafeBufferPointer { x in
-      stream.step(x)
-      let before = MemoryUse.takenHere
-      for _ in 0..<1000 { stream.step(x) }
-      #expect(MemoryUse.takenHere == before)
-    }
-  }
-}
-
-@Suite struct EvenSharesTests {
-  /// One row too many on one thread made two threads no quicker than one at a batch of 8.
-  @Test(arguments: [1, 2, 28, 784]) func equalSequencesAreSharedEqually(time: Int) {
-    for (batch, count) in [(8, 2), (16, 2), (32, 4), (20, 5)] {
-      let shares = evenShares(of: Array(repeating: time, count: batch), count)
-      #expect(shares.map(\.count) == Array(repeating: batch / count, count: count))
-    }
-  }
-
-  @Test func everyRowIsInOneShare() {
-    let lengths = [90, 70, 33, 32, 20, 11, 7, 3, 1, 0, 0]
-    for count in 1...15 {
-      let shares = evenShares(of: lengths, count)
-      #expect(shares.count <= count && shares.flatMap { Array($0) } == Array(lengths.indices))
-    }
-    let halves = evenShares(of: lengths, 2).map { lengths[$0].reduce(0, +) }
-    #expect(abs(halves[0] - halves[1]) <= 90)
-    #expect(evenShares(of: [], 3).isEmpty)
   }
 }

@@ -82,7 +82,7 @@ import Testing
   @Test func dropoutActsInTrainingOnly() {
     for dropout in [
       RecurrentDropout(input: 0.4), RecurrentDropout(between: 0.4), RecurrentDropout(output: 0.4),
-      RecurrentDropout(recurrent: 0.4),
+      RecurrentDropout(recurrent: 0.4), RecurrentDropout(weights: 0.4),
     ] {
       var layer = filled(LSTM(inputSize: 5, hiddenSize: 7, layers: 2))
       let plain = layer(x)

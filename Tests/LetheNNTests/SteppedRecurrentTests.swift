@@ -12,6 +12,16 @@ import Testing
     return module
   }
 
+  @Test func aModelSaysWhatRunsOnTheTape() {
+    let model = Sequential(input: [.any, 3]) {
+      SteppedRecurrent(AttentiveLSTMCell(4), outputs: .all)
+      LSTM(4)
+    }
+    let lines = model.summary().split(separator: "\n")
+    #expect(lines[1].hasPrefix("0 attentive_lstm, on the tape "))
+    #expect(lines[2].hasPrefix("1 lstm ") && !lines[2].contains("tape"))
+  }
+
   /// With kernels of one pixel every pixel is an LSTM of its own; wider ones see the neighbours.
   @Test func convolutionsOfOnePixelAreLSTMs() throws {
     let images = numbers("images", [2, 4, 3, 2, 5])

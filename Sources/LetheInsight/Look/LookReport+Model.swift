@@ -17,9 +17,12 @@ extension LookReport {
     others: Tensor? = nil, basis: String = "this row", seed: UInt64 = 0
   ) throws(LetheError) {
     let recording = model.record(x)
-    let steps = recording.layers.map { $0.input.shape[1] }.max() ?? 0
+    // Of a model whose recurrent layers cannot be read, those of the example.
+    let steps =
+      recording.layers.map { $0.input.shape[1] }.max() ?? (recording.unread.isEmpty ? 0 : x.shape[1])
     self.init(headline: headline, steps: steps)
     notes = recording.unread.map { "Not looked into: \($0)." }
+    let answer = nameAnswer(model, recording.output, classes)
     if recording.layers.isEmpty {
       notes.append("The model has no recurrent layer that the instruments can read.")
       return
@@ -42,7 +45,7 @@ extension LookReport {
       let isInput = top.input.shape == x.shape && top.input.scalars == x.scalars
       boundaries = keeps ? Self.boundaries(trace, top, namesFeatures: isInput, seed: seed) : nil
     }
-    try explainAnswer(model, x, recording.output, classes)
+    if let answer { try explain(answer, of: model, x) }
 
     let wide = others.map { model.record($0) } ?? recording
     try certify(model, within: others ?? x, wide)
@@ -207,17 +210,19 @@ extension LookReport {
 
   // MARK: The answer
 
-  private mutating func explainAnswer(
-    _ model: Sequential, _ x: Tensor, _ output: Tensor, _ classes: [String]
-  ) throws(LetheError) {
+  /// What the model answered: its name, where it stands among the outputs, and whether it was chosen among them.
+  private struct Answered {
+    var name: String
+    var index: Int
+    var isChoice: Bool
+  }
+
+  /// Puts the answers into the headline; `nil` where there is none.
+  private mutating func nameAnswer(_ model: Sequential, _ output: Tensor, _ classes: [String]) -> Answered? {
     let width = output.shape.last ?? 1, last = model.finalActivation
     let isChoice = last == .softmax || last == .linear && !classes.isEmpty
-    guard output.shape.count >= 2, width > 1 || !isChoice else { return }
-    // The last step's, where every step is answered.
-    let rows = output.count / max(width, 1)
-    func lastRow(_ value: Variable) -> Variable { value.reshaped([rows, width]).lastRow() }
-    let final = lastRow(Variable(output)).tensor
-    let answer: (name: String, index: Int)
+    guard output.shape.count >= 2, width > 1 || !isChoice else { return nil }
+    let final = Variable(output).lastAnswer().tensor
     if isChoice {
       let shares = model.finalActivation == .softmax ? final : final.softmax
       let order = (0..<width).sorted { (shares.scalars[$1], $0) < (shares.scalars[$0], $1) }
@@ -228,13 +233,16 @@ extension LookReport {
       headline.answers = order.prefix(5).map {
         Answer(name($0), probability: Double(shares.scalars[$0]))
       }
-      answer = (name(order[0]), order[0])
-    } else {
-      answer = (width > 1 ? "output 0" : "the output", 0)
-      headline.facts.append(Fact("answer", "\(final.scalars[0])"))
+      return Answered(name: name(order[0]), index: order[0], isChoice: true)
     }
-    let ledgers = try model.predictionLedgers(x, logits: isChoice) {
-      lastRow($0).columns(answer.index..<answer.index + 1).sum()
+    headline.facts.append(Fact("answer", "\(final.scalars[0])"))
+    return Answered(name: width > 1 ? "output 0" : "the output", index: 0, isChoice: false)
+  }
+
+  /// What the answer's logit rests on, step by step.
+  private mutating func explain(_ answer: Answered, of model: Sequential, _ x: Tensor) throws(LetheError) {
+    let ledgers = try model.predictionLedgers(x, logits: answer.isChoice) {
+      $0.lastAnswer().columns(answer.index..<answer.index + 1).sum()
     }
     // The last layer, in both directions if it has two: each step's share is what either walk wrote there.
     guard let top = ledgers.last else { return }
@@ -252,6 +260,12 @@ extension LookReport {
 }
 
 extension Variable {
+  /// The last step's outputs, where every step is answered: [1, …, width] → [1, width].
+  fileprivate func lastAnswer() -> Variable {
+    let width = max(shape.last ?? 1, 1)
+    return reshaped([tensor.count / width, width]).lastRow()
+  }
+
   /// The last row of a matrix: [rows, width] → [1, width].
   fileprivate func lastRow() -> Variable {
     let (rows, width) = (shape[0], shape[1])

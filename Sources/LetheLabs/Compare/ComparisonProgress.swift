@@ -43,7 +43,8 @@ public struct ComparisonProgress: Sendable {
     if let rate { parts.append("rate \(rate)") }
     if let ended {
       parts.append("\(task.metric) \(ComparisonText.value(ended.value, task))")
-      parts.append("\(DecimalText.grouped(ended.steps)) steps in \(ComparisonText.seconds(ended.seconds))")
+      let steps = "\(DecimalText.grouped(ended.steps)) step\(ended.steps == 1 ? "" : "s")"
+      parts.append("\(steps) in \(ComparisonText.seconds(ended.seconds))")
     } else {
       parts.append(DecimalText.percent(share, 0))
       if let value { parts.append("\(task.metric) \(ComparisonText.value(value, task))") }

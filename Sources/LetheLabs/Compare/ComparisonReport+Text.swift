@@ -25,6 +25,15 @@ enum ComparisonText {
     }
   }
 
+  /// A number of bytes: `640 KB`, `1.9 MB`, `35 MB`.
+  static func bytes(_ count: Int) -> String {
+    let bytes = Double(count)
+    if bytes < 1e6 { return DecimalText.fixed(bytes / 1e3, 0) + " KB" }
+    return bytes < 1e9
+      ? DecimalText.short(bytes / 1e6, bytes < 1e7 ? 1 : 0) + " MB"
+      : DecimalText.short(bytes / 1e9, 1) + " GB"
+  }
+
   /// `a`, `a and b`, `a, b and c`.
   static func list(_ names: [String]) -> String {
     guard let last = names.last, names.count > 1 else { return names.first ?? "" }
@@ -50,7 +59,7 @@ extension ComparisonReport {
   var header: [String] {
     [
       "cell", "median", "worst to best", "\(goalText) after", "a step", "steps", "units", "parameters",
-      "state",
+      "state", "memory",
     ]
       + (comparison.rates.count > 1 ? ["rate"] : [])
   }
@@ -65,6 +74,7 @@ extension ComparisonReport {
         ComparisonText.seconds(row.secondsPerStep),
         DecimalText.grouped(row.steps), "\(row.contestant.width)",
         DecimalText.grouped(row.contestant.parameters), DecimalText.grouped(row.contestant.stateSize),
+        ComparisonText.bytes(row.heldBytes),
       ] + (comparison.rates.count > 1 ? ["\(row.rate)"] : [])
     }
   }
@@ -83,7 +93,7 @@ extension ComparisonReport {
       "\(task.metric) on \(DecimalText.grouped(testCount)) test examples after \(comparison.budget.words) of "
       + "training, \(over); "
       + (task.isAccuracy ? "chance is \(baseline)" : "the best constant answer has \(baseline)")
-      + "; state: numbers kept of a sequence"
+      + "; state: numbers kept of a sequence; memory: what a training step keeps for the way back"
   }
 
   /// The table, what its numbers are, and what to make of it, as lines of text.

@@ -17,6 +17,8 @@ public struct ComparisonReport: Sendable {
     public let steps: Int
     /// The time of a training step, the median over the seeds of each one's mean.
     public let secondsPerStep: Double
+    /// What the forward pass of a training step has held in tensors for the way back, at most, in bytes.
+    public let heldBytes: Int
     /// When the task's goal was reached on the validation examples, the median over the seeds; `nil` where half of them
     /// or more did not reach it.
     public let goal: (steps: Int, seconds: Double)?
@@ -39,6 +41,7 @@ public struct ComparisonReport: Sendable {
       brokenRuns = results.count { $0.isBroken }
       steps = Int(results.map { Double($0.steps) }.median)
       secondsPerStep = results.map { $0.seconds / Double(max($0.steps, 1)) }.median
+      heldBytes = results.map(\.heldBytes).max() ?? 0
       let reached = results.map { $0.curve.first { !task.isBetter(task.goal, than: $0.value) } }
       let seconds = reached.map { $0?.seconds ?? .infinity }.median
       let goalSteps = reached.map { $0.map { Double($0.steps) } ?? .infinity }.median

@@ -13,6 +13,8 @@ struct ComparisonTrial {
     var steps = 0
     /// Of training steps alone.
     var seconds = 0.0
+    /// What the forward pass of a training step has held for the way back, at most, in bytes.
+    var heldBytes = 0
     /// Whether training ended early at numbers that were not finite.
     var isBroken = false
   }
@@ -67,6 +69,7 @@ struct ComparisonTrial {
       report(used, result.curve.last?.value)
       if shouldStop() { return nil }
     }
+    result.heldBytes = learner.heldBytes
     result.value = try metric(learner.network, test)
     return result
   }

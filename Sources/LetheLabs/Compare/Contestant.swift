@@ -29,13 +29,14 @@ public struct Contestant: Sendable {
         "the cell '\(entry.name)'", "wants a column of scores or times beside its input",
         expected: "a task that has one", found: "'\(task.name)'", advice: "leave this cell out")
     }
-    let takesItsInput = description?.complaint(inputs: width + 1, units: width) != nil
     let stack = (1...count).map { entry.layer(width, $0 < count || task.answersEachStep ? .all : .last) }
     cell = entry
     self.width = width
     stateSize = stack.reduce(0) { $0 + $1.stateSize(after: task.length) }
     layers =
-      (takesItsInput || entry.wantsDenseBefore ? [Dense(width)] : []) + stack + [Dense(task.outputSize)]
+      (entry.isAsWideAsItsInput || entry.wantsDenseBefore ? [Dense(width)] : []) + stack + [
+        Dense(task.outputSize)
+      ]
     input = [.any, task.inputSize]
     parameters = try Self.parameters(of: layers, input: input)
   }

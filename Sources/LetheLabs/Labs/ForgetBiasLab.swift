@@ -72,16 +72,9 @@ struct ForgetBiasLab: Lab {
     lag: Int, bias: Float?, seed: UInt64, _ setup: LabSetup, _ progress: LabProgress
   ) throws -> Double {
     let task = LinkTask(length: lag), units = Self.units
-    var network = Sequential(input: [.any, 2], seed: seed) {
-      LSTM(units, forgetBias: bias ?? 1)
+    let network = Sequential(input: [.any, 2], seed: seed) {
+      LSTM(units, forgetBias: bias ?? 1, longestLag: bias == nil ? lag : nil)
       Dense(2)
-    }
-    if bias == nil {
-      let forget = Initializer.chrono(longest: lag).make(
-        shape: [units], key: RandomKey(seed: seed).child("chrono")
-      ).scalars
-      let zeros = [Float](repeating: 0, count: 2 * units)
-      network = network.with(["0.bias_ih_l0": forget.map { -$0 } + forget + zeros])
     }
     var learner = Learner(network, seed: seed)
     let held = task.heldOut(.validation)[0..<256]

@@ -78,17 +78,9 @@ struct RecallLab: Lab {
     -> Run
   {
     let units = 24
-    var network = Sequential(input: [.any, task.inputSize], seed: seed) {
-      LSTM(units)
+    let network = Sequential(input: [.any, task.inputSize], seed: seed) {
+      LSTM(units, longestLag: isChrono ? task.length : nil)
       Dense(10)
-    }
-    if isChrono {
-      let forget = Initializer.chrono(longest: task.length).make(
-        shape: [units], key: RandomKey(seed: seed).child("chrono")
-      ).scalars
-      network = network.with([
-        "0.bias_ih_l0": forget.map { -$0 } + forget + Array(repeating: Float(0), count: 2 * units)
-      ])
     }
     var learner = Learner(network, seed: seed)
     let training = LabTraining(steps: setup.pick(quick: 1000, full: 8000), rate: 0.01)

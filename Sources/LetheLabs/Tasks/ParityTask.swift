@@ -9,10 +9,7 @@ import LetheNN
 ///
 /// *Shapes*: [count, longest, 1] with lengths.
 /// *Source*: the lengths are those of the parity experiment of NX-AI/xlstm.
-public struct ParityTask: SequenceTask {
-  /// The longest test sequence.
-  static let longest = 256
-
+public struct ParityTask: LongerWhenHeldOut {
   public let name = "parity"
   public let meaning =
     "say whether the number of ones is odd, on sequences at least as long as were learned from"
@@ -22,23 +19,15 @@ public struct ParityTask: SequenceTask {
   public let baseline = 0.5
   public let goal = 0.95
   public let length: Int
+  var most: Int { length }
 
   /// Sequences of up to the given length to learn from, 3 to 256.
   public init(length: Int = 40) { self.length = length }
 
-  public func examples(_ count: Int, key: RandomKey) -> Dataset {
-    var draws = Draws(key.child("lengths"), count: 2 * count)
-    return examples(lengths: draws.lengths(count, in: 3...length), key: key)
-  }
+  public func examples(_ count: Int, key: RandomKey) -> Dataset { shortExamples(count, key: key) }
+  public func heldOut(_ part: HeldOut) -> Dataset { longExamples(part) }
 
-  public func heldOut(_ part: HeldOut) -> Dataset {
-    let key = key(of: part), range = length...Self.longest
-    var draws = Draws(key.child("lengths"), count: part.count)
-    return examples(
-      lengths: (0..<part.count).map { _ in range.lowerBound + draws.below(range.count) }, key: key)
-  }
-
-  private func examples(lengths: [Int], key: RandomKey) -> Dataset {
+  func examples(lengths: [Int], key: RandomKey) -> Dataset {
     let count = lengths.count
     let time = lengths.max() ?? 0
     let bits = key.child("bits").words(count * time)

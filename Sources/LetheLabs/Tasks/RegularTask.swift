@@ -10,7 +10,7 @@ import LetheNN
 /// *Shapes*: [count, longest, symbols] with lengths.
 /// *Source*: Delétang et al. 2023, "Neural networks and the Chomsky hierarchy", arXiv 2207.02098, whose test strings have up to
 /// 500 symbols; the languages as in google-deepmind/neural_networks_chomsky_hierarchy.
-public struct RegularTask: SequenceTask {
+public struct RegularTask: LongerWhenHeldOut {
   /// The languages.
   public enum Language: String, Sendable, CaseIterable {
     /// Symbols a, b: whether ab and ba together occur evenly often. Two states beside the first symbol.
@@ -21,8 +21,6 @@ public struct RegularTask: SequenceTask {
     case modular
   }
 
-  /// The longest test sequence.
-  static let longest = 256
   /// Places of the ring, and the modulus.
   static let modulus = 5
 
@@ -33,7 +31,7 @@ public struct RegularTask: SequenceTask {
   public let loss = Loss.categoricalCrossEntropy
   public let goal = 0.95
   public var length: Int { steps(of: most) }
-  private let most: Int
+  let most: Int
 
   /// Strings of up to `most` symbols to learn from, 3 to 256.
   public init(_ language: Language, most: Int = 40) {
@@ -55,19 +53,10 @@ public struct RegularTask: SequenceTask {
   public var name: String { language.rawValue }
   public var baseline: Double { 1 / Double(outputSize) }
 
-  public func examples(_ count: Int, key: RandomKey) -> Dataset {
-    var draws = Draws(key.child("lengths"), count: 2 * count)
-    return examples(lengths: draws.lengths(count, in: 3...most), key: key)
-  }
+  public func examples(_ count: Int, key: RandomKey) -> Dataset { shortExamples(count, key: key) }
+  public func heldOut(_ part: HeldOut) -> Dataset { longExamples(part) }
 
-  public func heldOut(_ part: HeldOut) -> Dataset {
-    let key = key(of: part), range = most...Self.longest
-    var draws = Draws(key.child("lengths"), count: part.count)
-    return examples(
-      lengths: (0..<part.count).map { _ in range.lowerBound + draws.below(range.count) }, key: key)
-  }
-
-  private func examples(lengths asked: [Int], key: RandomKey) -> Dataset {
+  func examples(lengths asked: [Int], key: RandomKey) -> Dataset {
     let lengths = asked.map(steps)
     let time = lengths.max() ?? 0
     var draws = Draws(key.child("symbols"), count: lengths.reduce(0, +))

@@ -96,6 +96,33 @@ extension SequenceTask {
   func key(of part: HeldOut) -> RandomKey { RandomKey(seed: 0).child(drawName).child(part.rawValue) }
 }
 
+/// A task whose held-out sequences are as long as those to learn from or longer, so that only what holds for any length is
+/// rewarded.
+protocol LongerWhenHeldOut: SequenceTask {
+  /// The longest sequence to learn from has so many steps, 3 or more, or as many as are asked for.
+  var most: Int { get }
+  func examples(lengths: [Int], key: RandomKey) -> Dataset
+}
+
+extension LongerWhenHeldOut {
+  /// The longest test sequence.
+  static var longest: Int { 256 }
+
+  /// Of 3 to `most` steps, short ones more often.
+  func shortExamples(_ count: Int, key: RandomKey) -> Dataset {
+    var draws = Draws(key.child("lengths"), count: 2 * count)
+    return examples(lengths: draws.lengths(count, in: 3...most), key: key)
+  }
+
+  /// Of `most` to `longest` steps, evenly.
+  func longExamples(_ part: HeldOut) -> Dataset {
+    let key = key(of: part), range = most...Self.longest
+    var draws = Draws(key.child("lengths"), count: part.count)
+    return examples(
+      lengths: (0..<part.count).map { _ in range.lowerBound + draws.below(range.count) }, key: key)
+  }
+}
+
 /// Whole numbers from a random stream, one after the other.
 struct Draws {
   private let words: [UInt32]

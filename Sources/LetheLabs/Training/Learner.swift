@@ -9,6 +9,8 @@ struct Learner<Network: Model> {
   var network: Network
   /// Steps taken.
   private(set) var steps = 0
+  /// What the forward pass of a step has held for the way back, at most, in bytes.
+  private(set) var heldBytes = 0
   private var optimizer = OptimizerState(.adam())
   private let key: RandomKey
 
@@ -21,7 +23,14 @@ struct Learner<Network: Model> {
   /// One step down a loss of one's own, which it gives; `nil`, and nothing changed, where loss or gradients are not
   /// finite.
   mutating func step(rate: Float, of loss: (Network, Tape) throws -> Variable) rethrows -> Float? {
-    var (value, gradients) = try network.gradients(key: key.child(steps), of: loss)
+    let before = MemoryUse.now.inUse
+    var held = 0
+    var (value, gradients) = try network.gradients(key: key.child(steps)) { network, tape in
+      let value = try loss(network, tape)
+      held = MemoryUse.now.inUse - before
+      return value
+    }
+    heldBytes = max(heldBytes, held)
     guard value.isFinite, gradients.clip(.norm(1)).isFinite else { return nil }
     optimizer.update(&network, gradients: gradients, rate: rate)
     steps += 1

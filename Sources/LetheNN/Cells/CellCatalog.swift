@@ -16,6 +16,9 @@ public struct CellCatalog: Sendable {
     /// alike to it.
     public var wantsDenseBefore = false
 
+    /// Whether it takes its input unit by unit, so that input and layer are of one width.
+    package var isAsWideAsItsInput: Bool { cell?(8).description.complaint(inputs: 9, units: 8) != nil }
+
     /// A kind of cell of your own, for `lethe`-like commands of your own.
     public init(
       name: String, summary: String, isStraightThrough: Bool = false,
@@ -58,11 +61,9 @@ public struct CellCatalog: Sendable {
     recipe("budget", "LSTM with f + i ≤ 1", LSTMRecipe(writing: .budget)),
     recipe("peephole", "LSTM whose gates see the cell", LSTMRecipe(peepholes: true)),
     recipe("fgr", "LSTM whose gates see the gates of the step before", LSTMRecipe(fullGateRecurrence: true)),
-    recipe("clipped", "LSTM with its cell in bounds", LSTMRecipe(temperature: 0.7, clip: .cell(3))),
-    Entry(name: "hard", summary: "LSTM with hard-sigmoid gates, peepholes and full gate recurrence") {
-      LSTMCell(
-        $0, gateActivation: .hardSigmoid(slope: 0.3, offset: 0.4),
-        recipe: LSTMRecipe(peepholes: true, fullGateRecurrence: true))
+    recipe("clipped", "LSTM with its cell in bounds", LSTMRecipe(clip: .cell(3))),
+    Entry(name: "hard", summary: "LSTM whose gates reach 0 and 1") {
+      LSTMCell($0, gateActivation: .hardSigmoid())
     },
     recipe(
       "hard_forget", "LSTM with a forget gate of 0 or 1", LSTMRecipe(hardForget: true), straightThrough: true),
@@ -99,6 +100,9 @@ public struct CellCatalog: Sendable {
     Entry(name: "lstm_bias5", summary: "LSTM whose forget bias starts at 5") { LSTMCell($0, forgetBias: 5) },
     Entry(name: "lstm_chrono", summary: "LSTM that starts with half-lives up to a lag of 100 steps") {
       LSTMCell($0, longestLag: 100)
+    },
+    Entry(name: "lstm_halflives", summary: "LSTM that starts with half-lives spread from 1 to 100 steps") {
+      LSTMCell($0, halfLives: 1...100)
     },
     Entry(name: "ema", summary: "exponential moving average") { EMACell($0) },
     Entry(name: "leaky", summary: "leaky integrator") { LeakyCell($0) },

@@ -52,6 +52,7 @@ public struct GRUCell: RecurrentCell {
     return description
   }
   public var biasInitializers: [Initializer] { [.zeros, .constant(updateBias), .zeros] }
+  public func check() throws(LetheError) { try gateActivation.check(Self.kind) }
 }
 
 /// Layers of gated recurrent units; see `GRUCell` for the equations and `Recurrent` for shapes and state.
@@ -64,12 +65,13 @@ extension Recurrent where Cell == GRUCell {
   public init(
     _ hiddenSize: Int, layers: Int = 1, bidirectional: Bool = false, outputs: RecurrentOutputs = .last,
     reset: ResetPlacement = .after, updateBias: Float = 0, gateActivation: GateActivation = .sigmoid,
-    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil
+    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil,
+    start: RecurrentStart = .lethe
   ) {
     self.init(
       GRUCell(hiddenSize, reset: reset, updateBias: updateBias, gateActivation: gateActivation),
       layers: layers,
-      bidirectional: bidirectional, outputs: outputs, dropout: dropout, headSize: headSize)
+      bidirectional: bidirectional, outputs: outputs, dropout: dropout, headSize: headSize, start: start)
   }
 
   /// Layers ready for use.
@@ -77,11 +79,13 @@ extension Recurrent where Cell == GRUCell {
     inputSize: Int, hiddenSize: Int, layers: Int = 1, bidirectional: Bool = false,
     outputs: RecurrentOutputs = .all,
     reset: ResetPlacement = .after, updateBias: Float = 0, gateActivation: GateActivation = .sigmoid,
-    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, key: RandomKey = RandomKey(seed: 0)
+    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil,
+    start: RecurrentStart = .lethe, key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       hiddenSize, layers: layers, bidirectional: bidirectional, outputs: outputs, reset: reset,
-      updateBias: updateBias, gateActivation: gateActivation, dropout: dropout, headSize: headSize)
+      updateBias: updateBias, gateActivation: gateActivation, dropout: dropout, headSize: headSize,
+      start: start)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 

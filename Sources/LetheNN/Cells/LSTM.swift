@@ -12,7 +12,8 @@ import LetheCore
 /// Each b is the sum of the two biases of a file. Gates stand in the order i, f, g, o.
 /// The forget bias starts at 1 (Gers, Schmidhuber & Cummins 2000; Jozefowicz, Zaremba & Sutskever 2015); PyTorch's is 0.
 /// With `longestLag` it starts at log u, u uniform in 1..<longestLag − 1, and the input bias at −log u (chrono
-/// initialisation: Tallec & Ollivier 2018, arXiv 1804.11188, eq. 16); that rests on f = σ(sum), so no other form of f takes it.
+/// initialisation: Tallec & Ollivier 2018, arXiv 1804.11188, eq. 16); with `halfLives`, where f = ½^(1 / half-life), half-lives
+/// even on a logarithmic scale. Both rest on f = σ(sum), so no other form of f takes them.
 /// *Source*: Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000.
 public struct LSTMCell: RecurrentCell {
   public static let kind = "lstm"
@@ -25,10 +26,12 @@ public struct LSTMCell: RecurrentCell {
   public var recipe: LSTMRecipe?
   /// The longest lag to start with, for chrono initialisation; `nil`: `forgetBias` says it.
   public var longestLag: Int?
+  /// The half-lives to start with, in steps, unit by unit; `nil`: `forgetBias` or `longestLag` says it.
+  public var halfLives: ClosedRange<Float>?
 
   /// A cell of the given width.
   public init(
-    _ hiddenSize: Int, forgetBias: Float = 1, longestLag: Int? = nil,
+    _ hiddenSize: Int, forgetBias: Float = 1, longestLag: Int? = nil, halfLives: ClosedRange<Float>? = nil,
     gateActivation: GateActivation = .sigmoid, recipe: LSTMRecipe? = nil
   ) {
     self.hiddenSize = hiddenSize
@@ -36,6 +39,7 @@ public struct LSTMCell: RecurrentCell {
     self.gateActivation = gateActivation
     self.recipe = recipe
     self.longestLag = longestLag
+    self.halfLives = halfLives
   }
 
   enum CodingKeys: String, CodingKey {
@@ -43,9 +47,12 @@ public struct LSTMCell: RecurrentCell {
     case hiddenSize = "hidden_size"
     case forgetBias = "forget_bias"
     case longestLag = "longest_lag"
+    case halfLives = "half_lives"
     case gateActivation = "gate_activation"
   }
 
+  /// The recipe's projection, or the width of the cell.
+  public var outputSize: Int { recipe?.projection ?? hiddenSize }
   public var description: CellDescription {
     if let recipe, recipe != LSTMRecipe() {
       return recipe.description(gateActivation, forgetStart: forgetStart, isChrono: longestLag != nil)
@@ -60,27 +67,40 @@ public struct LSTMCell: RecurrentCell {
     return [longestLag == nil ? .zeros : .opposite(of: 1), forgetStart, .zeros, .zeros]
   }
   private var forgetStart: Initializer {
-    .forget(bias: forgetBias, longestLag: longestLag)
+    .forget(bias: forgetBias, longestLag: longestLag, halfLives: halfLives)
   }
   public func check() throws(LetheError) {
-    if let fault = recipe?.contradiction {
-      throw LetheError(Self.kind, "its recipe contradicts itself: \(fault)")
+    try gateActivation.check(Self.kind)
+    if let recipe { try recipe.check(Self.kind, gateActivation) }
+    guard (1...max(hiddenSize, 1)).contains(outputSize) || recipe?.projection == nil else {
+      throw LetheError(
+        Self.kind, "widths are out of range", expected: "an output of 1 to the hidden width",
+        found: "\(outputSize) of \(hiddenSize)")
     }
     try Initializer.check(longestLag: longestLag, Self.kind)
-    if longestLag != nil, let fault = notChrono {
+    if let halfLives { try checkHalfLives(Self.kind, halfLives) }
+    if let spread = longestLag.map({ _ in "longest lag" }) ?? halfLives.map({ _ in "half-lives" }),
+      let fault = notSpread
+    {
       throw LetheError(
-        Self.kind, "the longest lag cannot be taken",
+        Self.kind, "the \(spread) cannot be taken",
         expected: "a forget gate σ(sum) with no bias of its own and nothing between sum and σ", found: fault)
     }
+    if recipe?.forgetGate == false && forgetBias != 1 {
+      throw LetheError(Self.kind, "has no forget gate to start", found: "forget bias \(forgetBias)")
+    }
   }
-  /// Why a forget bias of log u would not give the half-lives that chrono initialisation is for; `nil` if it does.
-  private var notChrono: String? {
+  /// Why a spread of forget biases would not give the half-lives that it is for; `nil` if it does.
+  private var notSpread: String? {
+    if longestLag != nil && halfLives != nil { return "both a longest lag and half-lives" }
     if forgetBias != 1 { return "forget bias \(forgetBias)" }
-    if gateActivation != .sigmoid { return "gate activation \(gateActivation)" }
-    guard let recipe else { return nil }
+    guard let recipe else { return gateActivation == .sigmoid ? nil : "gate activation \(gateActivation)" }
     if !recipe.forgetGate { return "no forget gate" }
     if recipe.hardForget { return "a hard forget gate" }
-    if recipe.temperature != 1 { return "temperature \(recipe.temperature)" }
+    if halfLives != nil && recipe.writing == .budget { return "a budget, where f is no σ(sum)" }
+    let form = recipe.forms(gateActivation).forget
+    if form.activation != .sigmoid { return "gate activation \(form.activation)" }
+    if form.temperature != 1 { return "temperature \(form.temperature)" }
     if case .sums(let bound) = recipe.clip { return "sums clipped at \(bound)" }
     return nil
   }
@@ -93,25 +113,32 @@ extension Recurrent where Cell == LSTMCell {
   /// Layers that learn their input width when they are built, inside `Sequential`.
   public init(
     _ hiddenSize: Int, layers: Int = 1, bidirectional: Bool = false, outputs: RecurrentOutputs = .last,
-    forgetBias: Float = 1, longestLag: Int? = nil, gateActivation: GateActivation = .sigmoid,
-    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil
+    forgetBias: Float = 1, longestLag: Int? = nil, halfLives: ClosedRange<Float>? = nil,
+    gateActivation: GateActivation = .sigmoid,
+    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil,
+    start: RecurrentStart = .lethe
   ) {
     self.init(
       LSTMCell(
-        hiddenSize, forgetBias: forgetBias, longestLag: longestLag, gateActivation: gateActivation),
-      layers: layers, bidirectional: bidirectional, outputs: outputs, dropout: dropout, headSize: headSize)
+        hiddenSize, forgetBias: forgetBias, longestLag: longestLag, halfLives: halfLives,
+        gateActivation: gateActivation),
+      layers: layers, bidirectional: bidirectional, outputs: outputs, dropout: dropout, headSize: headSize,
+      start: start)
   }
 
   /// Layers ready for use.
   public init(
     inputSize: Int, hiddenSize: Int, layers: Int = 1, bidirectional: Bool = false,
     outputs: RecurrentOutputs = .all,
-    forgetBias: Float = 1, longestLag: Int? = nil, gateActivation: GateActivation = .sigmoid,
-    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, key: RandomKey = RandomKey(seed: 0)
+    forgetBias: Float = 1, longestLag: Int? = nil, halfLives: ClosedRange<Float>? = nil,
+    gateActivation: GateActivation = .sigmoid,
+    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil,
+    start: RecurrentStart = .lethe, key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       hiddenSize, layers: layers, bidirectional: bidirectional, outputs: outputs, forgetBias: forgetBias,
-      longestLag: longestLag, gateActivation: gateActivation, dropout: dropout, headSize: headSize)
+      longestLag: longestLag, halfLives: halfLives, gateActivation: gateActivation, dropout: dropout,
+      headSize: headSize, start: start)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 }

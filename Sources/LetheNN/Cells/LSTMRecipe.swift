@@ -3,6 +3,8 @@
 ///     let odyssey = LSTMRecipe(inputGate: false)           // "NIG" of Greff et al.
 ///     let peephole = LSTMRecipe(peepholes: true)
 ///     let budget = LSTMRecipe(writing: .budget)            // f + i ≤ 1 by construction
+///     let narrow = LSTMRecipe(peepholes: true, norm: .layer, projection: 16)
+///     let latch = LSTMRecipe(gates: .init(forget: .init(.hardSigmoid(), temperature: 0.5)))
 ///     let layer = Recurrent(LSTMCell(64, recipe: budget), inputSize: 8)
 ///
 ///     s_g = W_g x_t + U_g h_{t−1} (+ p_g ⊙ c) (+ Σ over gates k R_gk k_{t−1}) + b_g   what gate g sums up
@@ -23,6 +25,12 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
     case coupled
     /// f = eᵃ / (1 + eᵃ + eᵇ), i = eᵇ / (1 + eᵃ + eᵇ): f + i ≤ 1, so |c| never exceeds the largest candidate.
     case budget
+  }
+
+  /// What normalises.
+  public enum Norm: String, Sendable, Codable {
+    /// N(W x) + N(U h) + b in place of each sum, N over all of them together, and N(c) for c in h: `LayerNormLSTMCell`.
+    case layer
   }
 
   /// Where a bound is put; libraries mean different things by "clip".
@@ -56,10 +64,44 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
   public var fullGateRecurrence: Bool
   /// The sums of the gates (not of the candidate) are divided by this: below 1 gates are harder, above softer.
   public var temperature: Float
+  /// What single gates do with their sums, where that is not the cell's `gateActivation` and `temperature`.
+  public var gates: GateForms?
+  /// What normalises the sums, and the cell on its way out; `nil`: nothing.
+  public var norm: Norm?
+  /// The width of h = W_p (what it would be), narrower than the cell; `nil`: as wide. See `ProjectedLSTMCell`.
+  public var projection: Int?
   /// A bound, if any.
   public var clip: Clip?
   /// Whether the forget gate is 1 where its sum is above 0, else 0, trained as if it were the sum (straight through).
   public var hardForget: Bool
+
+  /// What a gate does with its sum: a(sum / temperature).
+  public struct GateForm: Sendable, Codable, Equatable {
+    /// a.
+    public var activation: GateActivation
+    /// Below 1 the gate is harder, above softer.
+    public var temperature: Float
+
+    /// A form, by default σ(sum).
+    public init(_ activation: GateActivation = .sigmoid, temperature: Float = 1) {
+      (self.activation, self.temperature) = (activation, temperature)
+    }
+  }
+
+  /// The forms of single gates; `nil` for those that do as the others.
+  public struct GateForms: Sendable, Codable, Equatable {
+    /// Of the input gate.
+    public var input: GateForm?
+    /// Of the forget gate.
+    public var forget: GateForm?
+    /// Of the output gate.
+    public var output: GateForm?
+
+    /// The forms that are given.
+    public init(input: GateForm? = nil, forget: GateForm? = nil, output: GateForm? = nil) {
+      (self.input, self.forget, self.output) = (input, forget, output)
+    }
+  }
 
   /// Chances of keeping an old state, in training; `nil`: none.
   public var zoneout: Zoneout?
@@ -79,106 +121,14 @@ public struct LSTMRecipe: Sendable, Codable, Equatable {
   public init(
     forgetGate: Bool = true, inputGate: Bool = true, outputGate: Bool = true, inputActivation: Bool = true,
     outputActivation: Bool = true, writing: Writing = .free, peepholes: Bool = false,
-    fullGateRecurrence: Bool = false, temperature: Float = 1, clip: Clip? = nil, hardForget: Bool = false,
-    zoneout: Zoneout? = nil
+    fullGateRecurrence: Bool = false, temperature: Float = 1, gates: GateForms? = nil,
+    norm: Norm? = nil,
+    projection: Int? = nil, clip: Clip? = nil, hardForget: Bool = false, zoneout: Zoneout? = nil
   ) {
     (self.forgetGate, self.inputGate, self.outputGate) = (forgetGate, inputGate, outputGate)
     (self.inputActivation, self.outputActivation) = (inputActivation, outputActivation)
     (self.writing, self.peepholes, self.fullGateRecurrence) = (writing, peepholes, fullGateRecurrence)
     (self.temperature, self.clip, self.hardForget) = (temperature, clip, hardForget)
-    self.zoneout = zoneout
-  }
-
-  /// What contradicts itself in it; `nil` if nothing does.
-  var contradiction: String? {
-    if writing != .free && !(forgetGate && inputGate) {
-      return "writing \(writing.rawValue) needs both the forget gate and the input gate"
-    }
-    if writing == .budget && hardForget { return "a budget of 1 cannot be kept by a hard forget gate" }
-    if hardForget && !forgetGate { return "a hard forget gate needs the forget gate" }
-    if !(temperature > 0 && temperature.isFinite) {
-      return "the temperature has to be above 0, not \(temperature)"
-    }
-    if let zoneout, !(0..<1).contains(zoneout.hidden) || !(0..<1).contains(zoneout.cell) {
-      return "zoneout has to be in 0..<1, not \(zoneout.hidden) and \(zoneout.cell)"
-    }
-    switch clip {
-    case .sums(let bound), .candidate(let bound), .cell(let bound), .hidden(let bound):
-      return bound > 0 ? nil : "a bound has to be above 0, not \(bound)"
-    case nil: return nil
-    }
-  }
-
-  /// The cell. With chrono initialisation the input gate, where there is one of its own, starts opposite to the forget gate.
-  func description(_ activation: GateActivation, forgetStart: Initializer, isChrono: Bool) -> CellDescription
-  {
-    CellDescription("LSTM") { cell in
-      let c = cell.state("cell")
-      let before = fullGateRecurrence ? gateNames.map { cell.state("\($0)_gate") } : []
-
-      func sum(
-        _ name: String, gates: [Signal] = [], bias: Initializer = .zeros, peephole seen: Signal? = nil
-      ) -> Signal {
-        var sum = cell.gate(
-          name, sees: [.input, .hidden] + gates.map { .signal($0) }, bias: bias)
-        if peepholes, let seen { sum = sum + cell.vector("peephole_\(name)") * seen }
-        if case .sums(let bound) = clip { sum = clamp(sum, -bound, bound) }
-        return sum
-      }
-      func opened(_ sum: Signal) -> Signal { gate(temperature == 1 ? sum : sum / temperature, activation) }
-
-      // The gates; nil where there is none.
-      var i: Signal?
-      var f: Signal?
-      if writing == .budget {
-        let inputStart: Initializer = isChrono ? .opposite(of: 0) : .zeros
-        let a = sum("forget", gates: before, bias: forgetStart, peephole: c) / temperature
-        let b = sum("input", gates: before, bias: inputStart, peephole: c) / temperature
-        let most = relu(max(a, b))
-        let (keep, write) = (exp(a - most), exp(b - most))
-        let all = exp(-most) + keep + write
-        (f, i) = (keep / all, write / all)
-      } else {
-        if inputGate && writing == .free {
-          let inputStart: Initializer = isChrono ? .opposite(of: 1) : .zeros
-          i = opened(sum("input", gates: before, bias: inputStart, peephole: c))
-        }
-        if forgetGate {
-          let forget = sum("forget", gates: before, bias: forgetStart, peephole: c)
-          f = hardForget ? hardStep(forget) : opened(forget)
-        }
-        if writing == .coupled, let f { i = 1 - f }
-      }
-      var u = sum("candidate")
-      if inputActivation { u = tanh(u) }
-      if case .candidate(let bound) = clip { u = clamp(u, -bound, bound) }
-
-      let written = i.map { $0 * u } ?? u
-      var next = (f.map { $0 * c } ?? c) + written
-      switch clip {
-      case .cell(let bound): next = clamp(next, -bound, bound)
-      default: break
-      }
-      if let zoneout { next = cell.zoneout(next, keeping: c, rate: zoneout.cell) }
-      cell.update(c, to: next)
-      var h = outputActivation ? tanh(next) : next
-      var o: Signal?
-      if outputGate {
-        let open = opened(sum("output", gates: before, peephole: next))
-        h = open * h
-        o = open
-      }
-      if case .hidden(let bound) = clip { h = clamp(h, -bound, bound) }
-      if let zoneout { h = cell.zoneout(h, keeping: cell.hidden, rate: zoneout.hidden) }
-      for (state, value) in zip(before, gateNames.map { ["input": i, "forget": f, "output": o][$0] ?? nil }) {
-        if let value { cell.update(state, to: value) }
-      }
-      return h
-    }
-  }
-
-  /// The gates that full gate recurrence carries over.
-  private var gateNames: [String] {
-    (inputGate ? ["input"] : []) + (forgetGate ? ["forget"] : []) + (outputGate ? ["output"] : [])
+    (self.gates, self.norm, self.projection, self.zoneout) = (gates, norm, projection, zoneout)
   }
 }

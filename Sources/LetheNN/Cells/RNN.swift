@@ -45,12 +45,13 @@ extension Recurrent where Cell == RNNCell {
   public init(
     _ hiddenSize: Int, layers: Int = 1, bidirectional: Bool = false, outputs: RecurrentOutputs = .last,
     activation: RNNCell.Nonlinearity = .tanh, dropout: RecurrentDropout = RecurrentDropout(),
-    headSize: Int? = nil
+    headSize: Int? = nil,
+    start: RecurrentStart = .lethe
   ) {
     self.init(
       RNNCell(hiddenSize, activation: activation), layers: layers, bidirectional: bidirectional,
       outputs: outputs,
-      dropout: dropout, headSize: headSize)
+      dropout: dropout, headSize: headSize, start: start)
   }
 
   /// Layers ready for use.
@@ -59,11 +60,11 @@ extension Recurrent where Cell == RNNCell {
     outputs: RecurrentOutputs = .all,
     activation: RNNCell.Nonlinearity = .tanh, dropout: RecurrentDropout = RecurrentDropout(),
     headSize: Int? = nil,
-    key: RandomKey = RandomKey(seed: 0)
+    start: RecurrentStart = .lethe, key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       hiddenSize, layers: layers, bidirectional: bidirectional, outputs: outputs, activation: activation,
-      dropout: dropout, headSize: headSize)
+      dropout: dropout, headSize: headSize, start: start)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 }

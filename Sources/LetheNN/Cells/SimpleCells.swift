@@ -187,6 +187,7 @@ public struct DecayGRUCell: RecurrentCell {
 ///     f_t = σ(…)^δ_t = exp(δ_t log σ(…))        the rest as in an LSTM
 ///
 /// δ = 1 gives the LSTM, δ = 0 forgets nothing. *Shapes*: x [batch, time, features + 1].
+/// *Source*: this form is ours; in a network of that name, Baytas et al. 2017, a learned short-term part of c decays instead.
 public struct TimeAwareLSTMCell: RecurrentCell {
   public static let kind = "time_lstm"
   public var hiddenSize: Int

@@ -52,9 +52,32 @@ public indirect enum Initializer: Sendable, Equatable {
   /// What embeddings start with: normal with deviation 1, as in PyTorch.
   public static var embedding: Initializer { .normal(deviation: 1) }
 
-  /// How a forget bias starts: from the longest lag expected, where there is one, else at a number.
-  static func forget(bias: Float, longestLag: Int?) -> Initializer {
-    longestLag.map { .chrono(longest: $0) } ?? .constant(bias)
+  /// How a forget bias starts: from the longest lag expected or half-lives, where there are any, else at a number.
+  static func forget(bias: Float, longestLag: Int?, halfLives: ClosedRange<Float>? = nil) -> Initializer {
+    longestLag.map { .chrono(longest: $0) } ?? halfLives.map { .halfLives($0) } ?? .constant(bias)
+  }
+
+  /// Why it cannot be made in any shape; `nil` if it can.
+  var fault: String? {
+    switch self {
+    case .constant(let value): value.isFinite ? nil : "a constant of \(value)"
+    case .uniform(let bound): bound >= 0 && bound.isFinite ? nil : "a bound of \(bound)"
+    case .normal(let deviation): deviation >= 0 && deviation.isFinite ? nil : "a deviation of \(deviation)"
+    case .chrono(let longest): longest > 2 ? nil : "a longest lag of \(longest)"
+    case .halfLives(let range):
+      range.lowerBound > 0 && range.upperBound.isFinite ? nil : "half-lives of \(range)"
+    case .stacked(let blocks):
+      blocks.lazy.compactMap { block in
+        guard case .opposite(let other) = block else { return block.fault }
+        guard blocks.indices.contains(other) else {
+          return "the opposite of block \(other) of \(blocks.count)"
+        }
+        if case .opposite = blocks[other] { return "the opposite of an opposite" }
+        return nil
+      }.first
+    case .opposite: "an opposite outside a stack"
+    default: nil
+    }
   }
 
   /// Throws for a longest lag that chrono initialisation cannot start from.

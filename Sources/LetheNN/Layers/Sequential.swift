@@ -149,7 +149,8 @@ public struct Sequential: Layer, LogitsModel {
     var rows = [("layer", "output", "parameters")]
     for (index, layer) in layers.enumerated() {
       let shape = index < outputs.count ? outputs[index].map(Self.name).joined(separator: ", ") : "not built"
-      rows.append(("\(index) \(type(of: layer).kind)", "[\(shape)]", grouped(layer.parameterCount)))
+      let kind = type(of: layer).kind + (type(of: layer).runsOnTape ? ", on the tape" : "")
+      rows.append(("\(index) \(kind)", "[\(shape)]", grouped(layer.parameterCount)))
     }
     rows.append(("total", "", grouped(parameterCount)))
     let widths = (

@@ -8,6 +8,15 @@ public enum GateActivation: Sendable, Codable, Equatable {
   /// clamp(slope · x + offset, 0, 1), which reaches 0 and 1 exactly. Keras 3: slope 1/6, offset ½; Keras 2 and
   /// ONNX: slope 0.2, offset ½.
   case hardSigmoid(slope: Float = 1 / 6, offset: Float = 0.5)
+
+  /// Throws for a line that is none, or that does not rise.
+  func check(_ place: String) throws(LetheError) {
+    guard case .hardSigmoid(let slope, let offset) = self else { return }
+    if slope > 0 && slope.isFinite && offset.isFinite { return }
+    throw LetheError(
+      place, "a hard sigmoid is no rising line", expected: "a slope above 0 and a finite offset",
+      found: "\(slope) and \(offset)")
+  }
 }
 
 /// What the engine must know of a cell: its gates, what they see, and its arithmetic.

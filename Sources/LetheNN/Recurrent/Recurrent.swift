@@ -31,8 +31,11 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   public var isBidirectional: Bool
   /// How the outputs of the two directions become one, in every layer.
   public var merge = DirectionMerge.concat
-  /// Whether the state that a sequence starts from is learned, where none is given: `initial_hidden_l0` and so on.
+  /// Whether the state that a sequence starts from is learned, where none is given and after each reset:
+  /// `initial_hidden_l0` and so on.
   public var learnsInitialState = false
+  /// Whose rules matrices and biases start by.
+  public var start = RecurrentStart.lethe
   /// Every step's output or the last.
   public var outputs: RecurrentOutputs
   /// Chances of zeroing, in training.
@@ -60,7 +63,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   /// A layer that learns its input width when it is built, inside `Sequential`.
   public init(
     _ cell: Cell, layers: Int = 1, bidirectional: Bool = false, outputs: RecurrentOutputs = .last,
-    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil
+    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, start: RecurrentStart = .lethe
   ) {
     self.cell = cell
     self.layers = layers
@@ -68,6 +71,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     self.outputs = outputs
     self.dropout = dropout
     self.headSize = headSize
+    self.start = start
   }
 
   /// Layers ready for use.
@@ -76,16 +80,17 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   public init(
     _ cell: Cell, inputSize: Int, layers: Int = 1, bidirectional: Bool = false,
     outputs: RecurrentOutputs = .all,
-    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, key: RandomKey = RandomKey(seed: 0)
+    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, start: RecurrentStart = .lethe,
+    key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       cell, layers: layers, bidirectional: bidirectional, outputs: outputs, dropout: dropout,
-      headSize: headSize)
+      headSize: headSize, start: start)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 
   enum CodingKeys: String, CodingKey {
-    case cell, layers, outputs, dropout, merge
+    case cell, layers, outputs, dropout, merge, start
     case isBidirectional = "bidirectional"
     case headSize = "head_size"
     case learnsInitialState = "learns_initial_state"
@@ -102,6 +107,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
       headSize: try values.decodeIfPresent(Int.self, forKey: .headSize))
     merge = try values.decodeIfPresent(DirectionMerge.self, forKey: .merge) ?? .concat
     learnsInitialState = try values.decodeIfPresent(Bool.self, forKey: .learnsInitialState) ?? false
+    start = try values.decodeIfPresent(RecurrentStart.self, forKey: .start) ?? .lethe
   }
 
   /// What is as in files from before a field is left out.
@@ -116,6 +122,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     let all = encoder.writesEveryField
     if all || merge != .concat { try values.encode(merge, forKey: .merge) }
     if all || learnsInitialState { try values.encode(learnsInitialState, forKey: .learnsInitialState) }
+    if all || start != .lethe { try values.encode(start, forKey: .start) }
   }
 
   var directions: Int { isBidirectional ? 2 : 1 }
@@ -153,12 +160,19 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         Cell.kind, "a head on the last step of both directions is not defined",
         advice: "take all outputs, or one direction: backward in time the last step comes first")
     }
+    if merge != .concat && !isBidirectional {
+      throw LetheError(
+        Cell.kind, "merges two directions, but has one", expected: "merge .concat, or bidirectional",
+        found: "merge .\(merge.rawValue)")
+    }
     described = Described(cell.description)
     guard description.width(ofState: 0, units: units) == cell.outputSize else {
       throw LetheError(
         Cell.kind, "outputSize is not the width of the h that its description returns",
         expected: "\(description.width(ofState: 0, units: units))", found: "\(cell.outputSize)")
     }
+    let biases = cell.biasInitializers
+    try description.check(Cell.kind, dropout: dropout, start: start, biases: biases)
     weights = []
     self.features = features
     for layer in 0..<layers {
@@ -169,7 +183,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
           found: "\(complaint.found)",
           advice: complaint.advice)
       }
-      let parts = description.parts(inputs: width, units: units, biases: cell.biasInitializers)
+      let parts = start.applied(
+        to: description.parts(inputs: width, units: units, biases: biases), units: units)
       for _ in 0..<directions {
         weights.append(
           Weights(
@@ -252,6 +267,10 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     let layouts = [false, true].prefix(directions).map {
       SequenceLayout(batch: batch, time: time, timing: timing, isReversed: $0)
     }
+    let pieces = learnsInitialState ? SequencePieces(batch: batch, time: time, timing: timing) : nil
+    require(
+      pieces == nil || observer == nil,
+      "\(name): sequences that begin anew from a learned state are recorded one by one")
     var input = x.dropped(dropout.input)
     var final = RecurrentState(hidden: [])
     var gate: Variable?
@@ -272,15 +291,20 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
             return Tensor(mask.scalars.map { $0 > 0 ? 1 : 0 }, shape: mask.shape)
           }
         }
-        let initial =
-          state.map { [$0.hidden[index]] + $0.cell[index * others..<(index + 1) * others] }
-          ?? own.initial.map { x.with($0).repeated(batch) }
+        let given = state.map { [$0.hidden[index]] + $0.cell[index * others..<(index + 1) * others] }
+        let learned = own.initial.map { x.with($0) }
+        let initial = given ?? learned.map { $0.repeated(batch) }
         let parts = RecurrentPass.Weights(parts: variables(own, x), cache: own.cache)
         let wantsGate = wantsOutputGate && isTop
         let result =
           observer?.run(
             pass, input, parts, initial: initial, wantsOutputGate: wantsGate, layer: layer,
             isReversed: direction == 1)
+          ?? pieces.map {
+            pass.run(
+              input, pieces: $0, isReversed: direction == 1, weights: parts, given: given, learned: learned,
+              wantsOutputs: wantsSteps, wantsOutputGate: wantsGate)
+          }
           ?? pass.run(
             input, weights: parts, initial: initial, wantsOutputs: wantsSteps, wantsOutputGate: wantsGate)
         final.hidden.append(result.states[0])

@@ -116,8 +116,8 @@ extension Recurrent {
 /// One layer of a stream. Unchecked because of its buffers: they are written only by `step` and `set`, which a stream
 /// calls on an engine that it alone holds.
 private final class StreamEngine: @unchecked Sendable {
-  let inputs: Int
-  let units: Int
+  var inputs: Int { packed.inputs }
+  private var units: Int { packed.units }
   /// The width of h.
   let hidden: Int
   private let packed: PackedRecurrent
@@ -148,20 +148,18 @@ private final class StreamEngine: @unchecked Sendable {
     self.packed = packed
     (self.parts, self.cache) = (parts, cache)
     self.initial = initial
-    (inputs, units) = (packed.inputs, packed.units)
-    hidden = packed.description.width(ofState: 0, units: units)
+    hidden = packed.description.width(ofState: 0, units: packed.units)
     let blocks = packed.blocks, slots = packed.description.slots
     func zeros(_ count: Int) -> Storage {
       let storage = Storage(count: count)
       storage.pointer.update(repeating: 0, count: count)
       return storage
     }
-    input = zeros((inputs + 15) / 16 * 16)
+    input = zeros((packed.inputs + 15) / 16 * 16)
     gates = zeros(blocks * slots * 16)
     numbers = zeros(packed.description.numbers * 16)
     kinds = packed.description.states.count
-    let kinds = kinds
-    states = (0..<2).map { _ in zeros(kinds * blocks * 16) }
+    states = [zeros(kinds * blocks * 16), zeros(kinds * blocks * 16)]
     for noise in packed.description.noises {
       for block in 0..<blocks {
         (gates.pointer + (block * slots + noise.slot) * 16).update(repeating: noise.rate, count: 16)

@@ -22,10 +22,9 @@ extension SteppedCell {
 /// A layer of stepped cells: lengths, resets, direction, states in and out and gradients as in `Recurrent`.
 ///
 /// *Shapes*: x [batch, time, …] → [batch, time, …output], or [batch, …output] with `outputs: .last`.
-/// *Cost*: that of its operations, each on its own: `runsOnTape` says so.
+/// *Cost*: that of its operations, each on its own: `runsOnTape` and a model's `summary` say so.
 public struct SteppedRecurrent<Cell: SteppedCell>: Layer {
   public static var kind: String { Cell.kind }
-  /// That no fused engine runs this layer.
   public static var runsOnTape: Bool { true }
   public static var recordingLimit: String? {
     "its step is ordinary operations, without gates that have names"

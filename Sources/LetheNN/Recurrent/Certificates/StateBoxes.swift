@@ -323,12 +323,15 @@ extension CellGraph {
     return nil
   }
 
-  /// A node that is the state, or the state times one other node.
-  private func decay(of state: ID, in id: ID) -> (id: ID?, Bool)? {
-    if id == state { return (nil, true) }
+  /// What a state is multiplied with before it is kept, if anything.
+  private struct Decay { var id: ID? }
+
+  /// That of a node that is the state, or the state times one other node; `nil` for other nodes.
+  private func decay(of state: ID, in id: ID) -> Decay? {
+    if id == state { return Decay() }
     guard case .binary(.multiply, let a, let b) = nodes[id] else { return nil }
-    if a == state && !linearly([b]).contains(state) { return (b, true) }
-    if b == state && !linearly([a]).contains(state) { return (a, true) }
+    if a == state && !linearly([b]).contains(state) { return Decay(id: b) }
+    if b == state && !linearly([a]).contains(state) { return Decay(id: a) }
     return nil
   }
 

@@ -29,6 +29,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   public var layers: Int
   /// Whether each layer also runs backward in time; outputs are then side by side.
   public var isBidirectional: Bool
+  /// Whether it walks from the last step to the first instead; outputs stay in time order.
+  public var isReversed = false
   /// How the outputs of the two directions become one, in every layer.
   public var merge = DirectionMerge.concat
   /// Whether the state that a sequence starts from is learned, where none is given: `initial_hidden_l0` and so on.
@@ -87,6 +89,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   enum CodingKeys: String, CodingKey {
     case cell, layers, outputs, dropout, merge
     case isBidirectional = "bidirectional"
+    case isReversed = "reversed"
     case headSize = "head_size"
     case learnsInitialState = "learns_initial_state"
   }
@@ -102,6 +105,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
       headSize: try values.decodeIfPresent(Int.self, forKey: .headSize))
     merge = try values.decodeIfPresent(DirectionMerge.self, forKey: .merge) ?? .concat
     learnsInitialState = try values.decodeIfPresent(Bool.self, forKey: .learnsInitialState) ?? false
+    isReversed = try values.decodeIfPresent(Bool.self, forKey: .isReversed) ?? false
   }
 
   /// What is as in files from before a field is left out.
@@ -116,9 +120,12 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     let all = encoder.writesEveryField
     if all || merge != .concat { try values.encode(merge, forKey: .merge) }
     if all || learnsInitialState { try values.encode(learnsInitialState, forKey: .learnsInitialState) }
+    if all || isReversed { try values.encode(isReversed, forKey: .isReversed) }
   }
 
   var directions: Int { isBidirectional ? 2 : 1 }
+  /// Whether each direction runs backward in time.
+  var ways: [Bool] { isBidirectional ? [false, true] : [isReversed] }
   /// The width of a layer's output.
   private var sideBySide: Int { merge == .concat ? directions * cell.outputSize : cell.outputSize }
 
@@ -137,6 +144,11 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         found: "hidden \(units), layers \(layers), features \(features), head \(headSize ?? 0)")
     }
     try dropout.check(Cell.kind)
+    if isBidirectional && isReversed {
+      throw LetheError(
+        Cell.kind, "both directions and the backward one alone contradict each other",
+        advice: "leave one of them out")
+    }
     if cell.description.scalars > 0 && (layers > 1) {
       throw LetheError(
         Cell.kind, "takes columns of its input that only the first layer has", expected: "1 layer",
@@ -213,15 +225,15 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     return (result.output, result.state)
   }
 
-  /// What every gate of the top layer did at every step, forward in time, by the gate's name (`description.gates`); in
-  /// evaluation mode. Empty for cells without gates. `record` tells more.
+  /// What every gate of the top layer did at every step, by the gate's name (`description.gates`), in evaluation mode; of two
+  /// directions that of the forward one. Empty for cells without gates. `record` tells more.
   ///
   /// *Shapes*: x [batch, time, features] → each [batch, time, hidden].
   public func gateValues(_ x: Variable, from state: RecurrentState? = nil) -> [String: Tensor] {
     let gates = Set(description.gates).subtracting(description.states)
     let observer = Observer(keeping: { gates.contains($0) })
     _ = runAll(Variable(x.tensor, timing: x.timing), from: state, observer: observer)
-    return observer.recordings.last { $0.layer == layers - 1 && !$0.isReversed }?.values ?? [:]
+    return observer.recordings.last { $0.layer == layers - 1 && $0.isReversed == ways[0] }?.values ?? [:]
   }
 
   public func observed(_ x: Variable, by observer: Observer) -> Variable {
@@ -249,7 +261,9 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
           + "\(state.hidden.map(\.shape)) and \(state.cell.map(\.shape))")
     }
     let (batch, time, timing) = (x.shape[0], x.shape[1], x.timing)
-    let layouts = [false, true].prefix(directions).map {
+    require(!(isBidirectional && isReversed), "\(name): in both directions, and in the backward one alone")
+    let ways = ways
+    let layouts = ways.map {
       SequenceLayout(batch: batch, time: time, timing: timing, isReversed: $0)
     }
     var input = x.dropped(dropout.input)
@@ -280,7 +294,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         let result =
           observer?.run(
             pass, input, parts, initial: initial, wantsOutputGate: wantsGate, layer: layer,
-            isReversed: direction == 1)
+            isReversed: ways[direction])
           ?? pass.run(
             input, weights: parts, initial: initial, wantsOutputs: wantsSteps, wantsOutputGate: wantsGate)
         final.hidden.append(result.states[0])
@@ -288,24 +302,15 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         gate = result.outputGate
         sides.append(wantsSteps ? result.outputs ?? result.states[0] : result.states[0])
       }
-      input = sides.count == 1 ? sides[0] : merged(sides)
+      input = sides.count == 1 ? sides[0] : merge(sides)
       if !isTop { input = input.dropped(dropout.between) }
     }
     var output = input
     if headSize != nil {
       output = head(.concatenated([output, x]).timed(timing))
-      if outputs == .last { output = output.lastStep() }
+      if outputs == .last { output = output.lastStep(backward: isReversed) }
     }
     return (output.dropped(dropout.output), final, gate)
-  }
-
-  private func merged(_ sides: [Variable]) -> Variable {
-    switch merge {
-    case .concat: .concatenated(sides)
-    case .sum: sides[0] + sides[1]
-    case .mean: 0.5 * (sides[0] + sides[1])
-    case .product: sides[0] * sides[1]
-    }
   }
 
   /// The parameters as values of x's computation; in training some recurrent weights are dropped.

@@ -294,6 +294,7 @@ struct RecurrentBoundsTests {
       Residual { GRU(4, outputs: .all) }
       DenseConnection { Recurrent(MGUCell(3), outputs: .all) }
       ForgettingGateNetwork(4, outputs: .all, recall: .previousMemory, outputGate: .twice)
+      Bidirectional(ForgettingGateNetwork(2, outputs: .all), merge: .sum)
       LSTM(3)
     }
     var walk = BoxWalk()

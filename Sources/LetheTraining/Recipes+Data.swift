@@ -196,7 +196,7 @@ extension Sequential {
     var value = Variable(x)
     for layer in layers {
       if let network = layer as? ForgettingGateNetwork {
-        guard let forget = network.memory.gateValues(value)["forget"] else { return nil }
+        guard let forget = network.memoryGates(value.tensor)["forget"] else { return nil }
         return (network.keepGates(value.tensor), forget)
       }
       value = layer(value)

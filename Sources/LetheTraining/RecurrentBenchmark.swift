@@ -144,8 +144,7 @@ public struct RecurrentBenchmark: Sendable {
     func open(layer: some RecurrentLayer) throws -> (RepeatedTiming.Result, operations: Int) {
       var layer = layer
       let (operations, width) = try build(&layer)
-      guard mode.isStreaming else { return (measure(layer, width: width), operations) }
-      return ((layer as? MatrixMemory).map(measureStream) ?? measureSteps(layer), operations)
+      return (mode.isStreaming ? measureStream(layer) : measure(layer, width: width), operations)
     }
     // The built-in ones by name, as programs name them: the compiler makes code for each.
     let (measured, operations) =
@@ -208,16 +207,9 @@ public struct RecurrentBenchmark: Sendable {
     }
   }
 
-  private func measureStream(_ layer: MatrixMemory) -> RepeatedTiming.Result {
+  private func measureStream(_ layer: some RecurrentLayer) -> RepeatedTiming.Result {
     var stream = layer.stream()
     return inputs(scalars: 0).withUnsafeBuffer { x in measureSteps { stream.step(x) } }
-  }
-
-  /// Sequences of one step, the state handed on.
-  private func measureSteps(_ layer: some RecurrentLayer) -> RepeatedTiming.Result {
-    let x = Variable(inputs(scalars: 0))
-    var state: RecurrentState?
-    return measureSteps { state = layer.run(x, from: state).state }
   }
 
   private func measureSteps(_ step: () -> Void) -> RepeatedTiming.Result {

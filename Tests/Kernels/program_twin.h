@@ -16,6 +16,7 @@ FUNCTION(sigmoid, portable_value(LETHE_SIGMOID, x), 1 / (1 + exp(-x)))
 FUNCTION(tanh, portable_value(LETHE_TANH, x), tanh(x))
 FUNCTION(exp, portable_value(LETHE_EXP, x), exp(x))
 FUNCTION(log, portable_value(LETHE_LOG, x), log(x))
+FUNCTION(softplus, (x < 0 ? 0 : x) + float_log(1 + float_exp(-fabsf(x))), fmax(x, 0) + log1p(exp(-fabs(x))))
 #undef FUNCTION
 #define OF(x, f, d) _Generic((x), float: f, double: d)
 #define OF_ONE(name, x) OF(x, float_##name, double_##name)(x)
@@ -33,6 +34,7 @@ FUNCTION(log, portable_value(LETHE_LOG, x), log(x))
   ROW(LOG, 1, OF_ONE(log, x))                                \
   ROW(SQRT, 1, OF(x, sqrtf, sqrt)(x))                        \
   ROW(ABS, 1, OF(x, fabsf, fabs)(x))                         \
+  ROW(SOFTPLUS, 1, OF_ONE(softplus, x))                      \
   ROW(POSITIVE, 1, x > 0 ? 1 : 0)                            \
   ROW(ADD, 2, x + y)                                         \
   ROW(SUBTRACT, 2, x - y)                                    \
@@ -41,7 +43,13 @@ FUNCTION(log, portable_value(LETHE_LOG, x), log(x))
   ROW(MAX, 2, x >= y || isnan(x) ? x : y)                    \
   ROW(MIN, 2, x <= y || isnan(x) ? x : y)                    \
   ROW(MULTIPLY_ADD, 3, FMA(x, y, z))                         \
-  ROW(SELECT, 3, x > 0 ? y : z)
+  ROW(SELECT, 3, x > 0 ? y : z)                              \
+  ROW(MULTIPLY_SUBTRACT, 3, FMA(x, y, -z))                   \
+  ROW(SUBTRACT_MULTIPLY, 3, (x - y) * z)                     \
+  ROW(BLEND, 3, FMA(x, y, (1 - x) * z))                      \
+  ROW(BLEND_REST, 3, FMA(1 - x, y, x * z))                   \
+  ROW(SIGMOID_SLOPE, 2, x * (y * (1 - y)))                   \
+  ROW(TANH_SLOPE, 2, x * (1 - y * y))
 
 typedef struct operation_row {
   lethe_operation operation;

@@ -56,9 +56,9 @@ import Testing
     #expect(wrong.status == 1 && wrong.errors.contains("as many features as units, 8"))
   }
 
-  @Test(arguments: ["layer_norm", "fgn", "deltanet_negative", "peephole"])
+  @Test(arguments: ["layer_norm", "fgn", "fgn_recall", "deltanet_negative", "peephole"])
   func layersOfAnyKindAreTimed(cell: String) throws {
-    for mode in ["adam", "latency"] {
+    for mode in ["adam", "stream", "latency"] {
       let words = "bench --cell \(cell) --input 3 --hidden 8 --repeats 3 --json --mode \(mode)"
       let result = try LetheProgram.run(words.split(separator: " ").map(String.init))
       #expect(result.status == 0, "\(result.errors)")

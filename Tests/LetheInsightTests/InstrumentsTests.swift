@@ -88,10 +88,10 @@ struct InstrumentsTests {
     }
   }
 
-  @Test("of two directions all but the bias rests on steps")
-  func bothDirections() throws {
+  @Test("of two directions all but the bias rests on steps", arguments: [false, true])
+  func bothDirections(isWrapped: Bool) throws {
     let model = Sequential(input: [.any, 3], seed: 5) {
-      LSTM(4, bidirectional: true)
+      if isWrapped { Bidirectional(LSTM(4)) } else { LSTM(4, bidirectional: true) }
       Dense(2)
     }
     let x = input([1, 7, 3])
@@ -102,6 +102,19 @@ struct InstrumentsTests {
     #expect(abs(found.remainder - Double(bias[found.answer == "a" ? 0 : 1])) < 1e-5)
     #expect(report.layers.count == 2 && report.gradients.count == 2 && report.memories.count == 2)
     #expect(!report.certificates.isEmpty && report.steps == 7)
+  }
+
+  @Test("a layer that reads backward alone has no ledger, and the report says so")
+  func backwardAlone() throws {
+    let model = Sequential(input: [.any, 3], seed: 5) {
+      ForgettingGateNetwork(4, reversed: true)
+      Dense(2)
+    }
+    let report = try LookReport(
+      .init(model: "m", data: "d", row: 0), of: model, reading: input([1, 7, 3]), classes: ["a", "b"])
+    #expect(report.ledger == nil && report.notes.contains { $0.contains("from the first step on") })
+    #expect(report.layers.map(\.isReversed) == [true] && report.attribution != nil)
+    #expect(report.gradients.count == 1 && report.memories.count == 1 && !report.certificates.isEmpty)
   }
 
   @Test("half-lives of constant gates")

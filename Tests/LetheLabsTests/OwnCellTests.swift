@@ -30,6 +30,11 @@ struct Glance: RecurrentLayer {
   var attention: ForgettingAttention
 
   var stateSizes: [Int] { [] }
+  var isReversed: Bool {
+    get { attention.isReversed }
+    set { attention.isReversed = newValue }
+  }
+  func stream() -> AttentionStream { attention.stream() }
   func emptyState(batch: Int) -> RecurrentState { attention.emptyState(batch: batch) }
   func run(_ x: Variable, from state: RecurrentState?) -> (output: Variable, state: RecurrentState) {
     attention.run(x, from: state)
@@ -58,7 +63,7 @@ struct Glance: RecurrentLayer {
     let results = CellLaws.check(entry, steps: 0)
     #expect(
       Set(results.map(\.law)).isSuperset(of: [
-        "chunks", "ragged", "reset", "nil", "batch", "threads", "saved",
+        "chunks", "steps", "ragged", "reset", "reversed", "nil", "batch", "threads", "saved",
       ]))
     for result in results { #expect(result.ok, "\(result.law): \(result.maxDifference)") }
   }

@@ -269,12 +269,30 @@ import Testing
       stream.state = cached(stream.state)
     }
     await #expect(processExitsWith: .failure) {
+      var stream = ForgettingGateNetwork(inputSize: 3, hiddenSize: 4).stream()
+      stream.state = cached(stream.state)
+    }
+    await #expect(processExitsWith: .failure) {
       var stream = attentive().stream()
       stream.state = cached(stream.state)
     }
     await #expect(processExitsWith: .failure) {
       var stream = memory().stream()
       stream.state = cached(stream.state)
+    }
+  }
+
+  /// Nor does attention take numbers; its stream goes on from a state as from its cache.
+  @Test func attentionTakesNoNumbers() async {
+    var stream = layer().stream(), fork = stream
+    _ = stream.step(steps(x, 0..<1, row: 0).scalars)
+    fork.state = stream.state
+    #expect(fork.cache == stream.cache && fork.cacheSize == 1)
+    fork.state = RecurrentState(hidden: [])
+    #expect(fork.cacheSize == 0)
+    await #expect(processExitsWith: .failure) {
+      var stream = ForgettingAttention(inputSize: 3, hiddenSize: 4, headSize: 2).stream()
+      stream.state = LSTM(inputSize: 3, hiddenSize: 4).emptyState(batch: 1)
     }
   }
 

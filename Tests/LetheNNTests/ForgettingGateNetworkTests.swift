@@ -1,4 +1,5 @@
 import Lethe
+import LetheNN
 import LetheTestSupport
 import Testing
 
@@ -22,35 +23,12 @@ import Testing
     return network
   }
 
-  /// The printed equations, one step and unit at a time, in doubles.
-  func naive(_ network: ForgettingGateNetwork, _ x: Tensor, row: Int, m: [Double], c: [Double]) -> [[Double]]
-  {
-    let p = Dictionary(
-      uniqueKeysWithValues: network.parameters.map { ($0.name, $0.value.scalars.map(Double.init)) })
-    func value(_ name: String) -> [Double] { p[name] ?? [] }
-    let twin = NaiveTwin(
-      network.memory.cell.description, units: 6,
-      parts: ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"].map { value("memory." + $0) })
-    var state = NaiveTwin.State([m, c])
-    return (0..<lengths[row]).map { t in
-      if resets[row][t] { state = .init([[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]]) }
-      let input = (0..<4).map { Double(x[row, t, $0]) }
-      let before = state.h
-      state = twin.next(input, state)
-      return (0..<6).map { unit in
-        let f = NaiveTwin.sigmoid(
-          value("gate.bias")[unit]
-            + (0..<4).reduce(0) { $0 + value("gate.weight")[unit * 4 + $1] * input[$1] })
-        var m = state.h[unit]
-        // m = o tanh(c), so o = m / tanh(c).
-        if network.outputGate == .twice { m *= state.h[unit] / NaiveTwin.tanh(state.c[unit]) }
-        var z = 0.0
-        if network.recall == .previousMemory {
-          z = (0..<6).reduce(0) { $0 + value("recall.weight")[unit * 6 + $1] * before[$1] }
-        }
-        return f * m + (1 - f) * z
-      }
-    }
+  /// The outputs of the equations in doubles.
+  func naive(_ network: ForgettingGateNetwork, _ x: Tensor, row: Int, m: Tensor, c: Tensor) -> [[Double]] {
+    func doubles(_ tensor: Tensor) -> [Double] { tensor.rows(row..<row + 1).scalars.map(Double.init) }
+    let steps = (0..<lengths[row]).map { t in (0..<4).map { Double(x[row, t, $0]) } }
+    return ForgettingGateTwin(network).run(steps, from: .init([doubles(m), doubles(c)]), resets: resets[row])
+      .outputs
   }
 
   @Test(arguments: variants) func isThePrintedEquations(
@@ -63,14 +41,11 @@ import Testing
       .tensor
     func loss(_ x: Tensor, _ m: Tensor, _ c: Tensor, _ network: ForgettingGateNetwork) -> Double {
       (0..<3).reduce(0) { total, row in
-        let steps = naive(
-          network, x, row: row, m: (0..<6).map { Double(m[row, $0]) }, c: (0..<6).map { Double(c[row, $0]) })
-        return total + steps.joined().reduce(0, +)
+        total + naive(network, x, row: row, m: m, c: c).joined().reduce(0, +)
       }
     }
     for row in 0..<3 {
-      let steps = naive(
-        network, x, row: row, m: (0..<6).map { Double(m[row, $0]) }, c: (0..<6).map { Double(c[row, $0]) })
+      let steps = naive(network, x, row: row, m: m, c: c)
       for t in 0..<5 {
         for unit in 0..<6 {
           let expected = t < lengths[row] ? steps[t][unit] : 0
@@ -141,6 +116,106 @@ import Testing
     #expect(sameBits(first.output.tensor, steps(whole.output.tensor, 0..<2)))
     #expect(sameBits(second.output.tensor, steps(whole.output.tensor, 2..<5)))
     #expect(sameBits(second.state.hidden[0].tensor, whole.state.hidden[0].tensor))
+  }
+
+  @Test(arguments: variants) func aStreamIsTheWholeSequence(
+    _ variant: (ForgettingGateNetwork.Recall, ForgettingGateNetwork.OutputGate)
+  ) {
+    // Off the vector width, and wider than one vector.
+    var network = ForgettingGateNetwork(
+      inputSize: 4, hiddenSize: 21, recall: variant.0, outputGate: variant.1)
+    network.forEachParameter { name, parameter in parameter.value = numbers(name, parameter.shape, scale: 0.6)
+    }
+    let x = numbers("stream", [1, 20, 4]), whole = network.run(Variable(x))
+    var stream = network.stream()
+    #expect(stream.inputSize == 4 && stream.outputSize == 21)
+    func step(_ t: Int) -> [Float] { stream.step((0..<4).map { x[0, t, $0] }) }
+    let first = (0..<12).flatMap(step)
+    var fork = stream
+    let state = stream.state
+    let rest = (12..<20).flatMap(step)
+    #expect(sameBits(Tensor(first + rest, shape: [1, 20, 21]), whole.output.tensor))
+    #expect(sameBits(stream.state.hidden[0].tensor, whole.state.hidden[0].tensor))
+    #expect(sameBits(stream.state.cell[0].tensor, whole.state.cell[0].tensor))
+    // A fork goes on from where it was, a state from where it was taken, and a reset from nothing.
+    #expect(fork.step((0..<4).map { x[0, 12, $0] }) == Array(rest[0..<21]))
+    stream.state = state
+    #expect(step(12) == Array(rest[0..<21]))
+    stream.reset()
+    #expect(step(0) == Array(first[0..<21]))
+  }
+
+  @Test(arguments: variants) func aStreamingStepTakesNoBuffer(
+    _ variant: (ForgettingGateNetwork.Recall, ForgettingGateNetwork.OutputGate)
+  ) {
+    var stream = network(variant).stream()
+    let x = numbers("x", [4])
+    x.withUnsafeBuffer { x in
+      stream.step(x)
+      let before = MemoryUse.takenHere
+      for _ in 0..<3 { stream.step(x) }
+      #expect(MemoryUse.takenHere == before)
+    }
+  }
+
+  /// The gates of a step are those of the whole sequence, and looking at them changes no output.
+  @Test(arguments: variants) func aStreamKeepsItsGates(
+    _ variant: (ForgettingGateNetwork.Recall, ForgettingGateNetwork.OutputGate)
+  ) throws {
+    let network = network(variant), x = numbers("gates", [1, 5, 4])
+    let whole = try #require(network.record(x).layers.first)
+    let y = network(x)
+    var stream = network.stream()
+    for t in 0..<5 {
+      // To begin or end recording leaves the state.
+      if t == 3 { stream.recordsGates = false }
+      stream.recordsGates = true
+      #expect(stream.step((0..<4).map { x[0, t, $0] }) == (0..<6).map { y[0, t, $0] })
+      let own = try #require(stream.recordings.first)
+      #expect(own.others == whole.others && own.isGate("read-out"))
+      for (name, value) in whole.values {
+        #expect(own[name]?.scalars == (0..<6).map { value[0, t, $0] }, "\(name)")
+      }
+      #expect(own.values.count == whole.values.count)
+    }
+    stream.recordsGates = false
+    #expect(stream.step((0..<4).map { x[0, 4, $0] }).count == 6)
+  }
+
+  @Test func aStreamTakesNothingElse() async {
+    await #expect(processExitsWith: .failure) {
+      var stream = ForgettingGateNetwork(inputSize: 3, hiddenSize: 4).stream()
+      _ = stream.step([1, 2])
+    }
+    await #expect(processExitsWith: .failure) {
+      _ = ForgettingGateNetwork(inputSize: 3, hiddenSize: 4, reversed: true).stream()
+    }
+    await #expect(processExitsWith: .failure) { _ = ForgettingGateNetwork(4).stream() }
+    await #expect(processExitsWith: .failure) {
+      _ = ForgettingGateNetwork(inputSize: 3, hiddenSize: 4).stream().recordings
+    }
+    await #expect(processExitsWith: .failure) {
+      var network = ForgettingGateNetwork(inputSize: 3, hiddenSize: 4)
+      network.gate.activation = .hardSigmoid
+      _ = network.stream()
+    }
+  }
+
+  /// Of a network that reads backward too, the gates lie in time order and explain its outputs.
+  @Test(arguments: [false, true]) func gatesLieInTimeOrder(_ isReversed: Bool) throws {
+    var network = network((.zero, .once))
+    network.isReversed = isReversed
+    let x = numbers("gates", [1, 5, 4]), y = network(x)
+    let recording = try #require(network.record(x).layers.first)
+    #expect(recording.isReversed == isReversed && recording.path == "memory")
+    let f = try #require(recording["read-out"]), m = try #require(recording["hidden"])
+    #expect(sameBits(f * m, y))
+    #expect(sameBits(try #require(network.memoryGates(x)["forget"]), try #require(recording["forget"])))
+    #expect(
+      recording.memory()?.times == (isReversed ? [4, 3, 2, 1, 0] : [0, 1, 2, 3, 4]))
+    // The twin on the tape walks the same way.
+    let same = try network.gateGradients(x) { $0.sum() }.recording
+    #expect(difference(same.output, y) < 3e-6)
   }
 
   @Test func bothForgetGatesStartAtBiasOne() {

@@ -297,6 +297,7 @@ struct RecurrentBoundsTests {
       DenseConnection { Recurrent(MGUCell(3), outputs: .all) }
       Recurrent(ProjectedLSTMCell(5, outputSize: 3), layers: 2, bidirectional: true, outputs: .all)
       ForgettingGateNetwork(4, outputs: .all, recall: .previousMemory, outputGate: .twice)
+      Bidirectional(ForgettingGateNetwork(2, outputs: .all), merge: .sum)
       LSTM(3)
     }
     var walk = BoxWalk()

@@ -243,11 +243,11 @@ import Testing
     let described = CellCatalog.all.compactMap { $0.cell.map { type(of: $0(3)).kind } }.filter {
       !["lstm", "gru", "rnn"].contains($0)
     }
-    // And these by the laws, in RecurrentExtrasTests and in AttentionTests.
+    // And these by the laws, in RecurrentExtrasTests, DirectionTests and AttentionTests.
     let wrappers = [
       "residual", "dense_connection", "time_distributed", "time_window", "projected_lstm",
       "conv_lstm", "matrix_memory", "forgetting_attention",
-      "attentive_lstm",
+      "attentive_lstm", "bidirectional",
     ]
     #expect(
       Set(all.layers.map { type(of: $0).kind })

@@ -38,6 +38,9 @@ extension LookReport {
       notes.append(
         "\(layer.name): what a step keeps cannot be told from what it writes, so it has no ledger.")
     }
+    if top == nil {
+      notes.append("No layer reads from the first step on, so no ledger and no boundaries are drawn.")
+    }
     if let top, let trace = top.memory() {
       ledger = Self.ledger(LetheInsight.Ledger(trace), top.name)
       // A plain network's memory is cleared at every step. Features have names where the layer reads what the user knows.

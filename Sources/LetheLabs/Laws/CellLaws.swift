@@ -87,17 +87,17 @@ public struct CellLaws: Sendable {
   private func measure(_ law: String) -> (found: Double, allowed: Double)? {
     switch law {
     case "chunks": return (chunks(), 0)
-    case "steps": return steps().map { ($0, 0) }
+    case "steps": return (steps(), 0)
     case "ragged": return (ragged(), 0)
     case "reset": return (reset(), 0)
-    case "reversed": return reversed().map { ($0, 0) }
+    case "reversed": return (reversed(), 0)
     case "nil": return (nothing(), 0)
     case "batch": return (batchMates(), 0)
     case "threads": return (threads(), 0)
     case "saved": return (saved(), 0)
     case "twin": return twin().map { ($0, 1e-5) }
     case "gradients": return subject.isStraightThrough ? nil : finiteDifferences().map { ($0, 1e-4) }
-    default: return long > 0 ? longStream().map { ($0, 0) } : nil
+    default: return long > 0 ? (longStream(), 0) : nil
     }
   }
 
@@ -117,10 +117,10 @@ public struct CellLaws: Sendable {
   }
 
   /// What gradients flow into of a state.
-  private func numbers(_ state: RecurrentState) -> [Tensor] { (state.hidden + state.cell).map(\.tensor) }
+  func numbers(_ state: RecurrentState) -> [Tensor] { (state.hidden + state.cell).map(\.tensor) }
 
   /// The state with its numbers on a tape; an attention's cache is a constant.
-  private func watched(_ state: RecurrentState, on tape: Tape) -> RecurrentState {
+  func watched(_ state: RecurrentState, on tape: Tape) -> RecurrentState {
     RecurrentState(
       hidden: state.hidden.map { tape.watched($0.tensor) }, cell: state.cell.map { tape.watched($0.tensor) },
       attention: state.attention)
@@ -156,8 +156,8 @@ public struct CellLaws: Sendable {
     return max(most, distance(parts(whole.state), parts(state)))
   }
 
-  private func steps() -> Double? {
-    guard var stream = subject.stream?() else { return nil }
+  private func steps() -> Double {
+    var stream: any SequenceStream = subject.layer.stream()
     let x = subject.input("steps", batch: 1, time: 23)
     let whole = subject.run(Variable(x), nil)
     var outputs: [Float] = []
@@ -196,19 +196,34 @@ public struct CellLaws: Sendable {
       distance(parts(rows(marked.state, 0)), parts(fresh.state)))
   }
 
-  private func reversed() -> Double? {
-    guard let backward = subject.reversed else { return nil }
-    let x = subject.input("reversed", batch: batch, time: time)
+  /// With lengths, states and resets: what is cut off from the step before it is so whichever way it is walked.
+  private func reversed() -> Double {
+    let lengths = [7, 0, 3, 5, 1], x = subject.input("reversed", batch: batch, time: time)
+    let start = subject.state("start", batch: batch)
+    func turned<T>(_ steps: [T], _ length: Int) -> [T] { steps[..<length].reversed() + steps[length...] }
     func turned(_ x: Tensor) -> Tensor {
-      let width = x.shape[2]
-      let from = x.scalars
+      let width = x.shape[2], from = x.scalars
       var to: [Float] = []
-      for row in 0..<batch {
-        for t in (0..<time).reversed() { to += from[(row * time + t) * width..<(row * time + t + 1) * width] }
+      for (row, length) in lengths.enumerated() {
+        let steps = (row * time..<(row + 1) * time).map { Array(from[$0 * width..<($0 + 1) * width]) }
+        to += turned(steps, length).joined()
       }
       return Tensor(to, shape: x.shape)
     }
-    return distance([turned(backward(Variable(turned(x))))], [subject.run(Variable(x), nil).output.tensor])
+    let cuts = [(0, 2), (0, 6), (2, 1), (3, 3)]  // before these steps of the sequence turned round
+    func resets(_ place: (_ length: Int, _ step: Int) -> Int) -> [[Bool]] {
+      lengths.enumerated().map { row, length in
+        let own = cuts.filter { $0.0 == row }.map { place(length, $0.1) }
+        return (0..<time).map { own.contains($0) }
+      }
+    }
+    let forward = subject.run(
+      Variable(turned(x), timing: Timing(lengths: lengths, resets: resets { $1 })), start)
+    let backward = subject.reversed(
+      Variable(x, timing: Timing(lengths: lengths, resets: resets { $0 - $1 })), start)
+    return distance(
+      [turned(backward.output.tensor)] + parts(backward.state), [forward.output.tensor] + parts(forward.state)
+    )
   }
 
   private func nothing() -> Double {
@@ -279,7 +294,7 @@ public struct CellLaws: Sendable {
     var most = 0.0
     for row in 0..<2 {
       let begin = NaiveTwin.State(numbers(rows(start, row)).map { $0.scalars.map(Double.init) })
-      let slow = twin.outcome(vectors(x, row), from: begin, resets: nil)
+      let slow = twin.run(vectors(x, row), from: begin, resets: nil)
       let pairs = zip(fast.output.tensor.rows(row..<row + 1).scalars, slow.outputs.joined())
       let states = zip(numbers(rows(fast.state, row)).flatMap(\.scalars), slow.state.parts.joined())
       for (a, b) in Array(pairs) + Array(states) {
@@ -290,13 +305,13 @@ public struct CellLaws: Sendable {
     return most
   }
 
-  private func vectors(_ x: Tensor, _ row: Int) -> [[Double]] {
+  func vectors(_ x: Tensor, _ row: Int) -> [[Double]] {
     let (time, width) = (x.shape[1], x.shape[2])
     return (0..<time).map { t in (0..<width).map { Double(x[row, t, $0]) } }
   }
 
-  private func longStream() -> Double? {
-    guard var stream = subject.stream?() else { return nil }
+  private func longStream() -> Double {
+    var stream: any SequenceStream = subject.layer.stream()
     let x = subject.input("long", batch: 1, time: 64)
     let steps = (0..<64).map { cut(x, $0..<$0 + 1).scalars }
     for t in 0..<long {
@@ -304,90 +319,5 @@ public struct CellLaws: Sendable {
       if t % 4096 == 0 && !y.allSatisfy(\.isFinite) { return .infinity }
     }
     return parts(stream.state).allSatisfy(\.isFinite) ? 0 : .infinity
-  }
-
-  // MARK: Gradients
-
-  /// With cotangents on outputs and final states, through lengths and resets: every third weight and every input and
-  /// state against central differences of the twin.
-  private func finiteDifferences() -> Double? {
-    guard let base = subject.twin else { return nil }
-    let lengths = [4, 2, 3], count = 3, units = subject.units
-    let resets = [[false, true, false, false], [false, false, false, false], [true, false, true, false]]
-    let x = subject.input("slopes", batch: count, time: 4)
-    let start =
-      subject.attends ? subject.layer.emptyState(batch: count) : subject.state("start", batch: count)
-    let key = RandomKey(seed: 3)
-    let cotangent = key.child("y").uniform(shape: [count, 4, units], in: -1..<1)
-    let widths = subject.widths
-    let finals = widths.enumerated().map {
-      key.child("state\($0)").uniform(shape: [count, $1], in: -1..<1)
-    }
-
-    func loss(_ twin: any LawTwin, _ inputs: [[[Double]]], _ initial: [[[Double]]]) -> Double {
-      var total = 0.0
-      for row in 0..<count {
-        let (outputs, state) = twin.outcome(
-          Array(inputs[row].prefix(lengths[row])), from: .init(initial.map { $0[row] }),
-          resets: Array(resets[row].prefix(lengths[row])))
-        for (t, output) in outputs.enumerated() {
-          for unit in 0..<units { total += output[unit] * Double(cotangent[row, t, unit]) }
-        }
-        for (part, final) in zip(state.parts, finals) {
-          for unit in part.indices { total += part[unit] * Double(final[row, unit]) }
-        }
-      }
-      return total
-    }
-
-    var watched: [Variable] = []
-    let (named, all) = subject.gradients { run, tape in
-      let input = tape.watched(x, timing: Timing(lengths: lengths, resets: resets))
-      let state = self.watched(start, on: tape)
-      watched = [input] + state.hidden + state.cell
-      let (y, final) = run(input, state)
-      return zip(final.hidden + final.cell, finals).reduce((y * Variable(cotangent)).sum()) {
-        $0 + ($1.0 * Variable($1.1)).sum()
-      }
-    }
-    let inputs = (0..<count).map { vectors(x, $0) }
-    let initial = numbers(start).map { part in
-      (0..<count).map { row in part.rows(row..<row + 1).scalars.map(Double.init) }
-    }
-    let step = 1e-5
-    var most = 0.0
-    func compare(_ ours: Float, _ up: Double, _ down: Double) {
-      let slope = (up - down) / (2 * step)
-      most =
-        ours.isFinite && slope.isFinite ? max(most, abs(Double(ours) - slope) / (1 + abs(slope))) : .infinity
-    }
-    for (part, gradient) in named.enumerated() {
-      let values = gradient.1.scalars
-      for index in Swift.stride(from: 0, to: values.count, by: max(1, values.count / 40)) {
-        var (up, down) = (base, base)
-        up.parts[part][index] += step
-        down.parts[part][index] -= step
-        compare(values[index], loss(up, inputs, initial), loss(down, inputs, initial))
-      }
-    }
-    for (number, variable) in watched.enumerated() {
-      guard let gradient = all[variable] else { return .infinity }
-      for index in Swift.stride(
-        from: 0, to: gradient.count, by: number == 0 ? max(1, gradient.count / 60) : 5)
-      {
-        func shifted(_ amount: Double) -> Double {
-          var (inputs, initial) = (inputs, initial)
-          if number == 0 {
-            inputs[index / subject.inputs / 4][index / subject.inputs % 4][index % subject.inputs] += amount
-          } else {
-            let width = widths[number - 1]
-            initial[number - 1][index / width][index % width] += amount
-          }
-          return loss(base, inputs, initial)
-        }
-        compare(gradient.scalars[index], shifted(step), shifted(-step))
-      }
-    }
-    return most
   }
 }

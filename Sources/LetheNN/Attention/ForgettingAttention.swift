@@ -41,6 +41,8 @@ public struct ForgettingAttention: Layer {
   public var pruning: Float?
   /// Where `bias_forget` starts; σ⁻¹ of how much is kept a step.
   public var forgetBias: Float
+  /// Whether it walks from the last step to the first, so that a step sees those after it; outputs stay in time order.
+  public var isReversed: Bool
 
   var weightQ = Parameter()
   var weightK = Parameter()
@@ -54,8 +56,7 @@ public struct ForgettingAttention: Layer {
   /// A layer that learns its input width when it is built, inside `Sequential`.
   public init(
     _ hiddenSize: Int, heads: Int = 1, headSize: Int, outputs: RecurrentOutputs = .last,
-    pruning: Float? = nil,
-    forgetBias: Float = 0
+    pruning: Float? = nil, forgetBias: Float = 0, reversed: Bool = false
   ) {
     self.hiddenSize = hiddenSize
     self.heads = heads
@@ -63,6 +64,7 @@ public struct ForgettingAttention: Layer {
     self.outputs = outputs
     self.pruning = pruning
     self.forgetBias = forgetBias
+    isReversed = reversed
   }
 
   /// A layer ready for use.
@@ -70,11 +72,11 @@ public struct ForgettingAttention: Layer {
   /// - Precondition: sizes and options are sensible.
   public init(
     inputSize: Int, hiddenSize: Int, heads: Int = 1, headSize: Int, outputs: RecurrentOutputs = .all,
-    pruning: Float? = nil, forgetBias: Float = 0, key: RandomKey = RandomKey(seed: 0)
+    pruning: Float? = nil, forgetBias: Float = 0, reversed: Bool = false, key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
-      hiddenSize, heads: heads, headSize: headSize, outputs: outputs, pruning: pruning, forgetBias: forgetBias
-    )
+      hiddenSize, heads: heads, headSize: headSize, outputs: outputs, pruning: pruning,
+      forgetBias: forgetBias, reversed: reversed)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 
@@ -83,6 +85,31 @@ public struct ForgettingAttention: Layer {
     case hiddenSize = "hidden_size"
     case headSize = "head_size"
     case forgetBias = "forget_bias"
+    case isReversed = "reversed"
+  }
+
+  /// Files from before there was a direction have none.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      try values.decode(Int.self, forKey: .hiddenSize), heads: try values.decode(Int.self, forKey: .heads),
+      headSize: try values.decode(Int.self, forKey: .headSize),
+      outputs: try values.decode(RecurrentOutputs.self, forKey: .outputs),
+      pruning: try values.decodeIfPresent(Float.self, forKey: .pruning),
+      forgetBias: try values.decode(Float.self, forKey: .forgetBias),
+      reversed: try values.decodeIfPresent(Bool.self, forKey: .isReversed) ?? false)
+  }
+
+  /// The direction is written only where it is backward.
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(hiddenSize, forKey: .hiddenSize)
+    try values.encode(heads, forKey: .heads)
+    try values.encode(headSize, forKey: .headSize)
+    try values.encode(outputs, forKey: .outputs)
+    try values.encodeIfPresent(pruning, forKey: .pruning)
+    try values.encode(forgetBias, forKey: .forgetBias)
+    if encoder.writesEveryField || isReversed { try values.encode(isReversed, forKey: .isReversed) }
   }
 
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
@@ -139,14 +166,21 @@ public struct ForgettingAttention: Layer {
     require(
       x.shape.count == 3 && x.shape[2] == features,
       "\(Self.kind): expected an input of shape [batch, time, \(features)], got \(x.shape)")
-    let (batch, time) = (x.shape[0], x.shape[1])
+    let batch = x.shape[0]
     let past = cache ?? AttentionCache(batch: batch, heads: heads, headSize: headSize)
     require(
       past.batch == batch && past.heads == heads && past.headSize == headSize,
       "\(Self.kind): expected a cache of \(batch) rows, \(heads) heads and head size \(headSize), got one of "
         + "\(past.batch), \(past.heads) and \(past.headSize)")
+    let (output, next) = x.walked(backward: isReversed, outputs: outputs) { forward($0, from: past) }
+    return (output, next)
+  }
+
+  private func forward(_ x: Variable, from past: AttentionCache) -> (
+    output: Variable, state: AttentionCache
+  ) {
     let pass = ForgettingAttentionPass(
-      heads: heads, size: headSize, batch: batch, time: time, timing: x.timing,
+      heads: heads, size: headSize, batch: x.shape[0], time: x.shape[1], timing: x.timing,
       logPruning: pruning.map { Elementary.log(Double($0)) })
     let (read, next) = pass.run(
       q: linear(x, x.with(weightQ), nil), k: linear(x, x.with(weightK), nil),
@@ -158,7 +192,12 @@ public struct ForgettingAttention: Layer {
     return (linear(y, x.with(weightOut), nil), next)
   }
 
+  /// The cache to begin with.
+  fileprivate var nothingSeen: AttentionCache { AttentionCache(batch: 1, heads: heads, headSize: headSize) }
+
   /// This layer as a stream that has seen nothing.
+  ///
+  /// - Precondition: it is built, and runs forward.
   public func stream() -> AttentionStream { AttentionStream(self) }
 }
 
@@ -171,8 +210,10 @@ public struct ForgettingAttention: Layer {
 /// fork: both go on from the same cache, each with its own.
 /// *Shapes*: one sequence; x [features] → [hidden].
 /// *Cost*: that of a step of the layer; it grows with the cache, which only `pruning` bounds.
-public struct AttentionStream: Sendable {
+public struct AttentionStream: SequenceStream {
   private let layer: ForgettingAttention
+  /// The last output, kept while it is looked at.
+  private var output = Tensor(zeros: [0])
   /// What was seen so far, or what to go on from.
   ///
   /// - Precondition: it has a batch of 1 and the layer's sizes.
@@ -187,22 +228,29 @@ public struct AttentionStream: Sendable {
 
   init(_ layer: ForgettingAttention) {
     require(layer.features > 0, "stream: the layer is not built; give inputSize, or build it in Sequential")
+    require(!layer.isReversed, "stream: a layer that runs backward needs the whole sequence")
     self.layer = layer
-    self.cache = AttentionCache(batch: 1, heads: layer.heads, headSize: layer.headSize)
+    cache = layer.nothingSeen
   }
 
-  /// One step.
-  ///
-  /// - Precondition: x has `inputSize` numbers.
-  public mutating func step(_ x: [Float]) -> [Float] {
+  @discardableResult
+  public mutating func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float> {
     require(x.count == inputSize, "stream: expected \(inputSize) inputs, got \(x.count)")
-    let result = layer.run(Variable(Tensor(x, shape: [1, 1, inputSize])), cache: cache)
+    let result = layer.run(Variable(Tensor(Array(x), shape: [1, 1, inputSize])), cache: cache)
     cache = result.cache
-    return result.output.tensor.scalars
+    output = result.output.tensor
+    return UnsafeBufferPointer(start: output.pointer, count: output.count)
+  }
+
+  /// The cache as a state; one without a cache has seen nothing.
+  public var state: RecurrentState {
+    get { RecurrentState(hidden: [], attention: cache) }
+    set {
+      newValue.requireCacheAlone("stream")
+      cache = newValue.attention ?? layer.nothingSeen
+    }
   }
 
   /// Forgets all that was seen.
-  public mutating func reset() {
-    cache = AttentionCache(batch: 1, heads: layer.heads, headSize: layer.headSize)
-  }
+  public mutating func reset() { cache = layer.nothingSeen }
 }

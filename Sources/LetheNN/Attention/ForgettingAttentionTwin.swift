@@ -3,9 +3,7 @@ import LetheCore
 /// Forgetting attention again, slow and obvious: one sequence, one pair of steps, one number at a time, in doubles.
 ///
 /// It is the oracle of the fast path's tests, and what finite differences are taken of.
-package struct ForgettingAttentionTwin {
-  package typealias Vector = [Double]
-
+package struct ForgettingAttentionTwin: LayerTwin {
   let layer: ForgettingAttention
   let names: [String]
   /// The parameters, in the order of `visitParameters`.
@@ -16,6 +14,11 @@ package struct ForgettingAttentionTwin {
     names = layer.parameters.map(\.name)
     parts = layer.parameters.map { $0.value.scalars.map(Double.init) }
   }
+
+  /// From an empty cache alone, which is no number to hand on: its state has no parts.
+  package func run(_ x: [Vector], from state: NaiveTwin.State, resets: [Bool]?) -> (
+    outputs: [Vector], state: NaiveTwin.State
+  ) { (run(x, resets: resets), state) }
 
   /// The outputs of one sequence.
   package func run(_ x: [Vector], resets: [Bool]? = nil) -> [Vector] {

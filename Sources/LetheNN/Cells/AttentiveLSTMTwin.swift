@@ -3,9 +3,7 @@ import LetheCore
 /// The LSTM with an attending forget gate again, slow and obvious: one sequence, one step, one number at a time, in doubles.
 ///
 /// It is the oracle of the cell's tests, and what finite differences are taken of.
-package struct AttentiveLSTMTwin {
-  package typealias Vector = [Double]
-
+package struct AttentiveLSTMTwin: LayerTwin {
   let cell: AttentiveLSTMCell
   let names: [String]
   /// The parameters, in the order of `visitParameters`.

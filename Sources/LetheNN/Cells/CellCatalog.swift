@@ -122,6 +122,9 @@ public struct CellCatalog: Sendable {
     Entry(name: "fgn", summary: "Forgetting Gate Network, the demo's") {
       ForgettingGateNetwork($0, outputs: $1)
     },
+    Entry(name: "fgn_recall", summary: "the same as printed, o twice, with recall") {
+      ForgettingGateNetwork($0, outputs: $1, recall: .previousMemory, outputGate: .twice)
+    },
   ]
 
   /// Four heads; keys are half as long as values, as in GLA and Gated DeltaNet.

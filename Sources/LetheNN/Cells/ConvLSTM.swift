@@ -19,7 +19,7 @@ public struct ConvLSTMCell: SteppedCell {
   /// What the bias of the forget gate starts at.
   public var forgetBias: Float
 
-  private var image: [Int] = []  // height, width, channels; once built
+  private(set) var image: [Int] = []  // height, width, channels; once built
   private var input = Conv2D(1, 1)
   private var hidden = Conv2D(1, 1)
 

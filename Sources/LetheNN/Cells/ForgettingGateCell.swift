@@ -1,7 +1,7 @@
 import LetheCore
 
 /// The Forgetting Gate Network as one cell, with every reading of it: `ForgettingGateNetwork` is the first of them in faster
-/// parts; this one also runs as a stream.
+/// parts.
 ///
 ///     s_t = W_f x_t + b_f        f_t = σ(s_t), or 1 where s_t > 0 and else 0 (`isHard`)
 ///

@@ -15,7 +15,7 @@ import LetheCore
 /// reset. The error trains the gate layer and the memory unit together.
 ///
 /// *Shapes*: x [batch, time, features] → [batch, time, hidden], or [batch, hidden] with `outputs: .last`.
-/// *State*: (c, m). m recurs, not y.
+/// *State*: (c, m). m recurs, not y. Backward in time m_{t−1} is that of the step after.
 /// *Parameters*: `gate.weight` [hidden, features], `gate.bias`, `memory.…` as `LSTM`, `recall.weight` [hidden, hidden].
 /// *Cost*: that of the LSTM and 2 · batch · time · hidden · features (and · hidden² for V).
 public struct ForgettingGateNetwork: Layer {
@@ -50,6 +50,11 @@ public struct ForgettingGateNetwork: Layer {
   public var forgetBias: Float
   /// Chances of zeroing, in training.
   public var dropout: RecurrentDropout
+  /// Whether it walks from the last step to the first; outputs stay in time order.
+  public var isReversed: Bool {
+    get { memory.isReversed }
+    set { memory.isReversed = newValue }
+  }
 
   /// The forget-gate layer.
   public var gate: Dense
@@ -61,8 +66,8 @@ public struct ForgettingGateNetwork: Layer {
   /// A network that learns its input width when it is built, inside `Sequential`.
   public init(
     _ hiddenSize: Int, outputs: RecurrentOutputs = .last, recall: Recall = .zero,
-    outputGate: OutputGate = .once,
-    forgetBias: Float = 1, dropout: RecurrentDropout = RecurrentDropout()
+    outputGate: OutputGate = .once, forgetBias: Float = 1, dropout: RecurrentDropout = RecurrentDropout(),
+    reversed: Bool = false
   ) {
     self.hiddenSize = hiddenSize
     self.outputs = outputs
@@ -71,17 +76,18 @@ public struct ForgettingGateNetwork: Layer {
     self.forgetBias = forgetBias
     self.dropout = dropout
     (gate, memory, recallMap) = Self.parts(hiddenSize, forgetBias)
+    isReversed = reversed
   }
 
   /// A network ready for use.
   public init(
     inputSize: Int, hiddenSize: Int, outputs: RecurrentOutputs = .all, recall: Recall = .zero,
     outputGate: OutputGate = .once, forgetBias: Float = 1, dropout: RecurrentDropout = RecurrentDropout(),
-    key: RandomKey = RandomKey(seed: 0)
+    reversed: Bool = false, key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       hiddenSize, outputs: outputs, recall: recall, outputGate: outputGate, forgetBias: forgetBias,
-      dropout: dropout)
+      dropout: dropout, reversed: reversed)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 
@@ -97,8 +103,10 @@ public struct ForgettingGateNetwork: Layer {
     case hiddenSize = "hidden_size"
     case outputGate = "output_gate"
     case forgetBias = "forget_bias"
+    case isReversed = "reversed"
   }
 
+  /// Files from before there was a direction have none.
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     self.init(
@@ -107,11 +115,26 @@ public struct ForgettingGateNetwork: Layer {
       recall: try values.decode(Recall.self, forKey: .recall),
       outputGate: try values.decode(OutputGate.self, forKey: .outputGate),
       forgetBias: try values.decode(Float.self, forKey: .forgetBias),
-      dropout: try values.decode(RecurrentDropout.self, forKey: .dropout))
+      dropout: try values.decode(RecurrentDropout.self, forKey: .dropout),
+      reversed: try values.decodeIfPresent(Bool.self, forKey: .isReversed) ?? false)
+  }
+
+  /// The direction is written only where it is backward.
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(hiddenSize, forKey: .hiddenSize)
+    try values.encode(outputs, forKey: .outputs)
+    try values.encode(recall, forKey: .recall)
+    try values.encode(outputGate, forKey: .outputGate)
+    try values.encode(forgetBias, forKey: .forgetBias)
+    try values.encode(dropout, forKey: .dropout)
+    if encoder.writesEveryField || isReversed { try values.encode(isReversed, forKey: .isReversed) }
   }
 
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
+    let isReversed = isReversed
     (gate, memory, recallMap) = Self.parts(hiddenSize, forgetBias)
+    memory.isReversed = isReversed
     memory.dropout.recurrent = dropout.recurrent
     memory.dropout.weights = dropout.weights
     try dropout.check(Self.kind)
@@ -156,9 +179,10 @@ public struct ForgettingGateNetwork: Layer {
     if let o = reading.outputGate { m = m * o }
     var y = f * m
     if recall == .previousMemory {
-      y = y + (1 - f) * recallMap(reading.output.previousStep(from: state?.hidden[0]))
+      let before = reading.output.previousStep(from: state?.hidden[0], backward: isReversed)
+      y = y + (1 - f) * recallMap(before)
     }
-    if outputs == .last { y = y.timed(x.timing).lastStep() }
+    if outputs == .last { y = y.timed(x.timing).lastStep(backward: isReversed) }
     return (y.dropped(dropout.output), reading.state)
   }
 
@@ -172,36 +196,9 @@ public struct ForgettingGateNetwork: Layer {
   ///
   /// *Shapes*: x [batch, time, features] → each [batch, time, hidden].
   public func memoryGates(_ x: Tensor) -> [String: Tensor] { memory.gateValues(Variable(x)) }
-}
 
-extension Variable {
-  /// What stood one step earlier: [batch, time, features], the first step from `initial` (`nil`: zeros), zeros where the
-  /// sequence starts anew and past its length.
-  func previousStep(from initial: Variable?) -> Variable {
-    let (batch, time, width) = (shape[0], shape[1], shape[2])
-    let (resets, lengths) = (timing?.resets, timing?.lengths)
-    let isEmpty = { (row: Int, step: Int) in resets?[row][step] ?? false || step >= lengths?[row] ?? time }
-    let result = Tensor(zeros: shape)
-    for row in 0..<batch {
-      for step in 0..<time where !isEmpty(row, step) {
-        let to = result.pointer + (row * time + step) * width
-        if step > 0 {
-          to.update(from: tensor.pointer + (row * time + step - 1) * width, count: width)
-        } else if let initial {
-          to.update(from: initial.tensor.pointer + row * width, count: width)
-        }
-      }
-    }
-    return .operation("previousStep", [self] + (initial.map { [$0] } ?? []), result, timing: timing) {
-      gradient in
-      let back = Tensor(zeros: [batch, time, width]), first = Tensor(zeros: [batch, width])
-      for row in 0..<batch {
-        for step in 0..<time where !isEmpty(row, step) {
-          let to = step > 0 ? back.pointer + (row * time + step - 1) * width : first.pointer + row * width
-          to.update(from: gradient.pointer + (row * time + step) * width, count: width)
-        }
-      }
-      return [back] + (initial == nil ? [] : [first])
-    }
-  }
+  /// This network as a stream, from zeros.
+  ///
+  /// - Precondition: it is built, and runs forward.
+  public func stream() -> ForgettingGateStream { ForgettingGateStream(self) }
 }

@@ -4,6 +4,11 @@ import LetheCore
 ///
 /// *Shapes*: x [batch, time, …] → [batch, time, …] or, with only the last output, [batch, …].
 public protocol RecurrentLayer: Layer {
+  /// The layer one step at a time.
+  associatedtype Stream: SequenceStream
+  /// Whether it walks from the last step to the first: a row of a batch within its own length, outputs in time order. A reset
+  /// then cuts what comes before it in time off from what comes after.
+  var isReversed: Bool { get set }
   /// The widths of the state's parts for one sequence, those of `RecurrentState.hidden` first; none where what is kept is an
   /// `AttentionCache`, which grows.
   var stateSizes: [Int] { get }
@@ -18,6 +23,37 @@ public protocol RecurrentLayer: Layer {
   ///
   /// - Precondition: the layer is built, and input and state have its shapes.
   func run(_ x: Variable, from state: RecurrentState?) -> (output: Variable, state: RecurrentState)
+  /// This layer as a stream, from the state of having seen nothing.
+  ///
+  /// - Precondition: it is built, and runs forward only.
+  func stream() -> Stream
+}
+
+/// A recurrent layer run one step at a time: its outputs have the same bits as those of the whole sequence at once. A copy is a
+/// fork: both go on from the same state, each with its own.
+///
+/// *Shapes*: one sequence; x is all of an input, as the output is all of an output, in one row.
+public protocol SequenceStream: Sendable {
+  /// The numbers of an input.
+  var inputSize: Int { get }
+  /// The width of an output.
+  var outputSize: Int { get }
+  /// One step; the output stays valid until the next, or until the stream goes.
+  ///
+  /// - Precondition: x has `inputSize` numbers.
+  @discardableResult
+  mutating func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float>
+  /// The state after the steps so far, or the one to go on from. *Shapes*: as the layer's, with a batch of 1.
+  var state: RecurrentState { get set }
+  /// Goes back to the state it began with.
+  mutating func reset()
+}
+
+extension SequenceStream {
+  /// One step, with arrays.
+  ///
+  /// - Precondition: x has `inputSize` numbers.
+  public mutating func step(_ x: [Float]) -> [Float] { x.withUnsafeBufferPointer { Array(step($0)) } }
 }
 
 extension RecurrentLayer {
@@ -65,9 +101,7 @@ extension ForgettingAttention: RecurrentLayer {
   ///
   /// - Precondition: as of `run(_:cache:)`, and the state has no hidden or cell part.
   public func run(_ x: Variable, from state: RecurrentState?) -> (output: Variable, state: RecurrentState) {
-    require(
-      state.map { $0.hidden.isEmpty && $0.cell.isEmpty } ?? true,
-      "\(Self.kind): expected a state with a cache alone, got hidden or cell parts too")
+    state?.requireCacheAlone(Self.kind)
     let (output, cache) = run(x, cache: state?.attention)
     return (output, RecurrentState(hidden: [], attention: cache))
   }

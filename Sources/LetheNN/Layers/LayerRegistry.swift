@@ -3,7 +3,8 @@ import LetheCore
 /// The layers that model files can hold, by their `kind`.
 public enum LayerRegistry {
   static let types: [any Layer.Type] = [
-    ActivationLayer.self, Conv2D.self, Dense.self, Dropout.self, Embedding.self, Flatten.self,
+    ActivationLayer.self, Bidirectional.self, Conv2D.self, Dense.self, Dropout.self, Embedding.self,
+    Flatten.self,
     ForgettingAttention.self, ForgettingGateNetwork.self, GRU.self, LayerNorm.self, LSTM.self,
     MatrixMemory.self, MaxPool2D.self, RNN.self, Rows.self, SteppedRecurrent<AttentiveLSTMCell>.self,
     Sequential.self, Residual.self, DenseConnection.self, TimeDistributed.self, TimeWindow.self,
@@ -17,7 +18,6 @@ public enum LayerRegistry {
     Recurrent<LayerNormLSTMCell>.self, Recurrent<ProjectedLSTMCell>.self,
     SteppedRecurrent<ConvLSTMCell>.self,
     Recurrent<ForgettingGateCell>.self,
-
   ]
 
   /// The names of all kinds, sorted.
@@ -71,7 +71,8 @@ package func pathText(_ keys: [any CodingKey]) -> String {
   return text.hasPrefix(".") ? String(text.dropFirst()) : text
 }
 
-private struct LayerBox: Codable {
+/// A layer of any kind, beside its kind.
+struct LayerBox: Codable {
   let layer: any Layer
   var index = 0
 

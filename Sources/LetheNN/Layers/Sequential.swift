@@ -107,7 +107,7 @@ public struct Sequential: Layer, LogitsModel {
       defer { observer.givesLogits = logits }
       return observer.inside("\(entry.offset)") {
         if let limit = type(of: entry.element).recordingLimit {
-          observer.unread.append("layer \(observer.place) \(type(of: entry.element).kind): \(limit)")
+          observer.leaveOut(type(of: entry.element).kind, limit)
         }
         return entry.element.observed(x, by: observer)
       }

@@ -38,6 +38,8 @@ public struct MatrixMemory: Layer {
   public var outputs: RecurrentOutputs
   /// Whether what each head reads is normalised before the output weights.
   public var normalizesHeads: Bool
+  /// Whether it walks from the last step to the first; outputs stay in time order.
+  public var isReversed: Bool
 
   var weightQ = Parameter()
   var weightK = Parameter()
@@ -53,7 +55,7 @@ public struct MatrixMemory: Layer {
   /// A layer that learns its input width when it is built, inside `Sequential`.
   public init(
     _ hiddenSize: Int, rule: Rule, heads: Int = 1, keySize: Int, valueSize: Int,
-    outputs: RecurrentOutputs = .last, normalizesHeads: Bool = true
+    outputs: RecurrentOutputs = .last, normalizesHeads: Bool = true, reversed: Bool = false
   ) {
     self.hiddenSize = hiddenSize
     self.rule = rule
@@ -62,6 +64,7 @@ public struct MatrixMemory: Layer {
     self.valueSize = valueSize
     self.outputs = outputs
     self.normalizesHeads = normalizesHeads
+    isReversed = reversed
   }
 
   /// A layer ready for use.
@@ -69,11 +72,12 @@ public struct MatrixMemory: Layer {
   /// - Precondition: sizes and options are sensible.
   public init(
     inputSize: Int, hiddenSize: Int, rule: Rule, heads: Int = 1, keySize: Int, valueSize: Int,
-    outputs: RecurrentOutputs = .all, normalizesHeads: Bool = true, key: RandomKey = RandomKey(seed: 0)
+    outputs: RecurrentOutputs = .all, normalizesHeads: Bool = true, reversed: Bool = false,
+    key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       hiddenSize, rule: rule, heads: heads, keySize: keySize, valueSize: valueSize, outputs: outputs,
-      normalizesHeads: normalizesHeads)
+      normalizesHeads: normalizesHeads, reversed: reversed)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 
@@ -83,6 +87,33 @@ public struct MatrixMemory: Layer {
     case keySize = "key_size"
     case valueSize = "value_size"
     case normalizesHeads = "normalizes_heads"
+    case isReversed = "reversed"
+  }
+
+  /// Files from before there was a direction have none.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      try values.decode(Int.self, forKey: .hiddenSize), rule: try values.decode(Rule.self, forKey: .rule),
+      heads: try values.decode(Int.self, forKey: .heads),
+      keySize: try values.decode(Int.self, forKey: .keySize),
+      valueSize: try values.decode(Int.self, forKey: .valueSize),
+      outputs: try values.decode(RecurrentOutputs.self, forKey: .outputs),
+      normalizesHeads: try values.decode(Bool.self, forKey: .normalizesHeads),
+      reversed: try values.decodeIfPresent(Bool.self, forKey: .isReversed) ?? false)
+  }
+
+  /// The direction is written only where it is backward.
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(hiddenSize, forKey: .hiddenSize)
+    try values.encode(rule, forKey: .rule)
+    try values.encode(heads, forKey: .heads)
+    try values.encode(keySize, forKey: .keySize)
+    try values.encode(valueSize, forKey: .valueSize)
+    try values.encode(outputs, forKey: .outputs)
+    try values.encode(normalizesHeads, forKey: .normalizesHeads)
+    if encoder.writesEveryField || isReversed { try values.encode(isReversed, forKey: .isReversed) }
   }
 
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
@@ -147,7 +178,7 @@ public struct MatrixMemory: Layer {
     require(
       x.shape.count == 3 && x.shape[2] == features,
       "\(Self.kind): expected an input of shape [batch, time, \(features)], got \(x.shape)")
-    let (batch, time) = (x.shape[0], x.shape[1])
+    let batch = x.shape[0]
     state?.requireNumbersAlone(Self.kind)
     let initial = state.map { $0.hidden + $0.cell } ?? []
     let shapes = stateSizes.map { [batch, $0] }
@@ -155,6 +186,13 @@ public struct MatrixMemory: Layer {
       state.map { $0.hidden.count == 1 && initial.map(\.shape) == shapes } ?? true,
       "\(Self.kind): expected a state of 1 hidden and \(shapes.count - 1) cell parts of shapes \(shapes), got "
         + "\(initial.map(\.shape))")
+    return x.walked(backward: isReversed, outputs: outputs) { forward($0, from: initial) }
+  }
+
+  private func forward(_ x: Variable, from initial: [Variable]) -> (
+    output: Variable, state: RecurrentState
+  ) {
+    let (batch, time) = (x.shape[0], x.shape[1])
     let pass = MatrixMemoryPass(self, batch: batch, time: time, timing: x.timing)
     let projected = linear(
       x,
@@ -179,5 +217,7 @@ public struct MatrixMemory: Layer {
   }
 
   /// This layer as a stream, from the zero state.
+  ///
+  /// - Precondition: it is built, and runs forward.
   public func stream() -> MatrixMemoryStream { MatrixMemoryStream(self) }
 }

@@ -10,7 +10,7 @@ import LetheCore
 /// fork: both go on from the same state, each with its own.
 /// *Shapes*: one sequence; x [features] → [hidden].
 /// *Cost*: that of a step of the layer; bound by reading the weights.
-public struct MatrixMemoryStream: Sendable {
+public struct MatrixMemoryStream: SequenceStream {
   private var engine: MatrixMemoryEngine
 
   /// The width of an input.
@@ -20,6 +20,7 @@ public struct MatrixMemoryStream: Sendable {
 
   init(_ layer: MatrixMemory) {
     require(layer.features > 0, "stream: the layer is not built; give inputSize, or build it in Sequential")
+    require(!layer.isReversed, "stream: a layer that runs backward needs the whole sequence")
     engine = MatrixMemoryEngine(layer, PackedMatrixMemory(layer))
   }
 
@@ -32,11 +33,6 @@ public struct MatrixMemoryStream: Sendable {
     if !isKnownUniquelyReferenced(&engine) { engine = engine.fork() }
     return engine.step(x)
   }
-
-  /// One step, with arrays.
-  ///
-  /// - Precondition: x has `inputSize` numbers.
-  public mutating func step(_ x: [Float]) -> [Float] { x.withUnsafeBufferPointer { Array(step($0)) } }
 
   /// The state after the steps so far, or the one to go on from. *Shapes*: as the layer's, with a batch of 1.
   public var state: RecurrentState {

@@ -3,9 +3,7 @@ import LetheCore
 /// A matrix memory again, slow and obvious: one sequence, one step, one number at a time, in doubles.
 ///
 /// It is the oracle of the fast path's tests, and what finite differences are taken of.
-package struct MatrixMemoryTwin {
-  package typealias Vector = [Double]
-
+package struct MatrixMemoryTwin: LayerTwin {
   let layer: MatrixMemory
   let names: [String]
   /// The parameters, in the order of `visitParameters`.

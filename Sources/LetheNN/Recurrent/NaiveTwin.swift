@@ -3,9 +3,7 @@ import LetheCore
 /// The recurrent engine again, slow and obvious: one sequence, one step, one unit at a time, in doubles.
 ///
 /// It is the oracle of the fast path's tests, and what finite differences are taken of.
-package struct NaiveTwin {
-  package typealias Vector = [Double]
-
+package struct NaiveTwin: LayerTwin {
   package let description: CellDescription
   private let cell: CellDescription.Equations
   package var units: Int
@@ -43,6 +41,10 @@ package struct NaiveTwin {
       outputs[t] = state.h
     }
     return (outputs, state)
+  }
+
+  package func run(_ x: [Vector], from initial: State, resets: [Bool]?) -> (outputs: [Vector], state: State) {
+    run(x, from: initial, resets: resets, isReversed: false)
   }
 
   /// One step.

@@ -29,6 +29,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   public var layers: Int
   /// Whether each layer also runs backward in time; outputs are then side by side.
   public var isBidirectional: Bool
+  /// Whether it walks from the last step to the first instead; outputs stay in time order.
+  public var isReversed = false
   /// How the outputs of the two directions become one, in every layer.
   public var merge = DirectionMerge.concat
   /// Whether the state that a sequence starts from is learned, where none is given and after each reset:
@@ -92,6 +94,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   enum CodingKeys: String, CodingKey {
     case cell, layers, outputs, dropout, merge, start
     case isBidirectional = "bidirectional"
+    case isReversed = "reversed"
     case headSize = "head_size"
     case learnsInitialState = "learns_initial_state"
   }
@@ -108,6 +111,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     merge = try values.decodeIfPresent(DirectionMerge.self, forKey: .merge) ?? .concat
     learnsInitialState = try values.decodeIfPresent(Bool.self, forKey: .learnsInitialState) ?? false
     start = try values.decodeIfPresent(RecurrentStart.self, forKey: .start) ?? .lethe
+    isReversed = try values.decodeIfPresent(Bool.self, forKey: .isReversed) ?? false
   }
 
   /// What is as in files from before a field is left out.
@@ -123,9 +127,12 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     if all || merge != .concat { try values.encode(merge, forKey: .merge) }
     if all || learnsInitialState { try values.encode(learnsInitialState, forKey: .learnsInitialState) }
     if all || start != .lethe { try values.encode(start, forKey: .start) }
+    if all || isReversed { try values.encode(isReversed, forKey: .isReversed) }
   }
 
   var directions: Int { isBidirectional ? 2 : 1 }
+  /// Whether each direction runs backward in time.
+  var ways: [Bool] { isBidirectional ? [false, true] : [isReversed] }
   /// The width of a layer's output.
   private var sideBySide: Int { merge == .concat ? directions * cell.outputSize : cell.outputSize }
 
@@ -144,6 +151,11 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         found: "hidden \(units), layers \(layers), features \(features), head \(headSize ?? 0)")
     }
     try dropout.check(Cell.kind)
+    if isBidirectional && isReversed {
+      throw LetheError(
+        Cell.kind, "both directions and the backward one alone contradict each other",
+        advice: "leave one of them out")
+    }
     if cell.description.scalars > 0 && (layers > 1) {
       throw LetheError(
         Cell.kind, "takes columns of its input that only the first layer has", expected: "1 layer",
@@ -228,15 +240,15 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     return (result.output, result.state)
   }
 
-  /// What every gate of the top layer did at every step, forward in time, by the gate's name (`description.gates`); in
-  /// evaluation mode. Empty for cells without gates. `record` tells more.
+  /// What every gate of the top layer did at every step, by the gate's name (`description.gates`), in evaluation mode; of two
+  /// directions that of the forward one. Empty for cells without gates. `record` tells more.
   ///
   /// *Shapes*: x [batch, time, features] → each [batch, time, hidden].
   public func gateValues(_ x: Variable, from state: RecurrentState? = nil) -> [String: Tensor] {
     let gates = Set(description.gates).subtracting(description.states)
     let observer = Observer(keeping: { gates.contains($0) })
     _ = runAll(Variable(x.tensor, timing: x.timing), from: state, observer: observer)
-    return observer.recordings.last { $0.layer == layers - 1 && !$0.isReversed }?.values ?? [:]
+    return observer.recordings.last { $0.layer == layers - 1 && $0.isReversed == ways[0] }?.values ?? [:]
   }
 
   public func observed(_ x: Variable, by observer: Observer) -> Variable {
@@ -264,7 +276,9 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
           + "\(state.hidden.map(\.shape)) and \(state.cell.map(\.shape))")
     }
     let (batch, time, timing) = (x.shape[0], x.shape[1], x.timing)
-    let layouts = [false, true].prefix(directions).map {
+    require(!(isBidirectional && isReversed), "\(name): in both directions, and in the backward one alone")
+    let ways = ways
+    let layouts = ways.map {
       SequenceLayout(batch: batch, time: time, timing: timing, isReversed: $0)
     }
     let pieces = learnsInitialState ? SequencePieces(batch: batch, time: time, timing: timing) : nil
@@ -299,10 +313,10 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         let result =
           observer?.run(
             pass, input, parts, initial: initial, wantsOutputGate: wantsGate, layer: layer,
-            isReversed: direction == 1)
+            isReversed: ways[direction])
           ?? pieces.map {
             pass.run(
-              input, pieces: $0, isReversed: direction == 1, weights: parts, given: given, learned: learned,
+              input, pieces: $0, isReversed: ways[direction], weights: parts, given: given, learned: learned,
               wantsOutputs: wantsSteps, wantsOutputGate: wantsGate)
           }
           ?? pass.run(
@@ -312,24 +326,15 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
         gate = result.outputGate
         sides.append(wantsSteps ? result.outputs ?? result.states[0] : result.states[0])
       }
-      input = sides.count == 1 ? sides[0] : merged(sides)
+      input = sides.count == 1 ? sides[0] : merge(sides)
       if !isTop { input = input.dropped(dropout.between) }
     }
     var output = input
     if headSize != nil {
       output = head(.concatenated([output, x]).timed(timing))
-      if outputs == .last { output = output.lastStep() }
+      if outputs == .last { output = output.lastStep(backward: isReversed) }
     }
     return (output.dropped(dropout.output), final, gate)
-  }
-
-  private func merged(_ sides: [Variable]) -> Variable {
-    switch merge {
-    case .concat: .concatenated(sides)
-    case .sum: sides[0] + sides[1]
-    case .mean: 0.5 * (sides[0] + sides[1])
-    case .product: sides[0] * sides[1]
-    }
   }
 
   /// The parameters as values of x's computation; in training some recurrent weights are dropped.

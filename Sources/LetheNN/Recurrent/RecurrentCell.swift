@@ -41,6 +41,16 @@ public enum DirectionMerge: String, Sendable, Codable {
   case mean
   /// Multiplied, unit by unit.
   case product
+
+  /// Both sides, forward first, as one.
+  func callAsFunction(_ sides: [Variable]) -> Variable {
+    switch self {
+    case .concat: .concatenated(sides)
+    case .sum: sides[0] + sides[1]
+    case .mean: 0.5 * (sides[0] + sides[1])
+    case .product: sides[0] * sides[1]
+    }
+  }
 }
 
 /// The state of a recurrent layer between two calls: a value, to keep, copy, save or start again from.
@@ -65,6 +75,13 @@ public struct RecurrentState {
   /// Stops where a layer that carries numbers on is given a cache of attention.
   func requireNumbersAlone(_ place: String) {
     require(attention == nil, "\(place): expected a state of numbers, got one with a cache of attention")
+  }
+
+  /// Stops where a layer that attends is given numbers.
+  func requireCacheAlone(_ place: String) {
+    require(
+      hidden.isEmpty && cell.isEmpty,
+      "\(place): expected a state with a cache alone, got hidden or cell parts too")
   }
 
   /// The same numbers as constants, so that no gradient flows further back (truncated backpropagation).

@@ -68,23 +68,4 @@ extension Variable {
     let mask = tape.nextKey().dropoutMask(shape: shape, keep: 1 - rate)
     return .operation("dropout", [self], tensor * mask, timing: timing) { [$0 * mask] }
   }
-
-  /// The last real step of each sequence: [batch, time, features] → [batch, features]; zeros for empty ones.
-  public func lastStep() -> Variable {
-    require(shape.count == 3, "lastStep: expected [batch, time, features], got \(shape)")
-    let (batch, time, width) = (shape[0], shape[1], shape[2])
-    let last = (0..<batch).map { (timing?.lengths?[$0] ?? time) - 1 }
-    let result = Tensor(zeros: [batch, width])
-    for (row, step) in last.enumerated() where step >= 0 {
-      (result.pointer + row * width).update(from: tensor.pointer + (row * time + step) * width, count: width)
-    }
-    return .operation("lastStep", [self], result) { gradient in
-      let wide = Tensor(zeros: [batch, time, width])
-      for (row, step) in last.enumerated() where step >= 0 {
-        (wide.pointer + (row * time + step) * width).update(
-          from: gradient.pointer + row * width, count: width)
-      }
-      return [wide]
-    }
-  }
 }

@@ -10,7 +10,7 @@ import LetheCore
 /// state, each with its own.
 /// *Shapes*: one sequence; x [features] → [hidden].
 /// *Cost*: 2 · gates · hidden · (features + hidden) a layer; bound by reading the weights.
-public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
+public struct RecurrentStream<Cell: RecurrentCell>: SequenceStream {
   private var engines: [StreamEngine]
 
   /// The width of an input.
@@ -21,7 +21,8 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
   fileprivate init(_ layer: Recurrent<Cell>) {
     require(
       !layer.weights.isEmpty, "stream: the layer is not built; give inputSize, or build it in Sequential")
-    require(!layer.isBidirectional, "stream: the backward direction needs the whole sequence")
+    require(
+      !layer.isBidirectional && !layer.isReversed, "stream: the backward direction needs the whole sequence")
     require(layer.headSize == nil, "stream: a head is not part of the stream; apply it to the outputs")
     engines = layer.weights.enumerated().map { index, weights in
       let units = layer.cell.hiddenSize
@@ -48,11 +49,6 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
     return signal
   }
 
-  /// One step, with arrays.
-  ///
-  /// - Precondition: x has `inputSize` numbers.
-  public mutating func step(_ x: [Float]) -> [Float] { x.withUnsafeBufferPointer { Array(step($0)) } }
-
   /// The state after the steps so far, or the one to go on from. *Shapes*: each part [1, hidden].
   public var state: RecurrentState {
     get {
@@ -73,6 +69,16 @@ public struct RecurrentStream<Cell: RecurrentCell>: Sendable {
         engines[index].set(parts.map(\.tensor))
       }
     }
+  }
+
+  /// The output as it is now, valid until the next step.
+  var output: UnsafeBufferPointer<Float> { engines[engines.count - 1].output }
+
+  /// Copies what the last step left in a slot of the top layer.
+  ///
+  /// - Precondition: `recordsGates` was on.
+  func copy(slot: Int, into target: UnsafeMutablePointer<Float>) {
+    engines[engines.count - 1].copy(slot: slot, into: target)
   }
 
   /// Whether gates are kept for `recordings`; off costs nothing.
@@ -262,6 +268,19 @@ private final class StreamEngine: @unchecked Sendable {
     }
   }
 
+  var output: UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(start: states[turn.pointee].pointer, count: hidden)
+  }
+
+  /// The units of a slot, side by side.
+  func copy(slot: Int, into target: UnsafeMutablePointer<Float>) {
+    let slots = packed.description.slots
+    for first in stride(from: 0, to: units, by: 16) {
+      (target + first).update(
+        from: gates.pointer + (first * slots + slot * 16), count: min(16, units - first))
+    }
+  }
+
   var hasStepped: Bool { turn[1] == 1 }
 
   /// Whether a step leaves the values of its gates.
@@ -282,9 +301,7 @@ private final class StreamEngine: @unchecked Sendable {
       cache: cache)
     for gate in description.recordedGates {
       recording.values[gate.name] = Tensor(shape: [1, 1, units]) { to in
-        for unit in 0..<units {
-          to[unit] = gates.pointer[(unit / 16 * description.slots + gate.slot) * 16 + unit % 16]
-        }
+        if let to = to.baseAddress { copy(slot: gate.slot, into: to) }
       }
     }
     for (name, value) in zip(description.states, state) {

@@ -9,9 +9,11 @@ import LetheCore
 /// fork: both go on from the same state, each with its own.
 /// *Shapes*: one sequence; x is all of an input, as the layer's output is all of an output, in one row.
 /// *Cost*: that of a step of the layer: its operations one by one, with their tensors allocated anew.
-public struct SteppedStream<Cell: SteppedCell>: Sendable {
+public struct SteppedStream<Cell: SteppedCell>: SequenceStream {
   private let layer: SteppedRecurrent<Cell>
   private var parts: [Tensor]
+  /// The last output, kept while it is looked at.
+  private var output = Tensor(zeros: [0])
 
   init(_ layer: SteppedRecurrent<Cell>) {
     require(!layer.isReversed, "stream: a layer that runs backward needs the whole sequence")
@@ -29,14 +31,13 @@ public struct SteppedStream<Cell: SteppedCell>: Sendable {
   /// The width of an output.
   public var outputSize: Int { parts[0].count }
 
-  /// One step.
-  ///
-  /// - Precondition: x has `inputSize` numbers.
-  public mutating func step(_ x: [Float]) -> [Float] {
+  @discardableResult
+  public mutating func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float> {
     require(x.count == inputSize, "stream: expected \(inputSize) inputs, got \(x.count)")
-    let result = layer.run(Variable(Tensor(x, shape: [1, 1, inputSize])), from: state)
+    let result = layer.run(Variable(Tensor(Array(x), shape: [1, 1, inputSize])), from: state)
     parts = (result.state.hidden + result.state.cell).map(\.tensor)
-    return result.output.tensor.scalars
+    output = result.output.tensor
+    return UnsafeBufferPointer(start: output.pointer, count: output.count)
   }
 
   /// The state after the steps so far, or the one to go on from. *Shapes*: as the layer's, with a batch of 1.

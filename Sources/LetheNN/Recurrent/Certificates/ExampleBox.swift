@@ -91,15 +91,15 @@ extension Recurrent: BoundedLayer {
     var width = features
     for layer in 0..<layers {
       var sides: [[Interval]] = []
-      for direction in 0..<directions {
+      for (direction, isReversed) in ways.enumerated() {
         let own = weights[layer * directions + direction]
         sides.append(
           walk.add(
             description, units: cell.hiddenSize, parts: own.parts.map(\.value),
             initial: own.initial.map(\.value), inputs: width, input: input, layer: layer,
-            isReversed: direction == 1))
+            isReversed: isReversed))
       }
-      let both = merged(sides)
+      let both = merge(sides)
       (input, width) = (both, both.count)
     }
     var output = input ?? []
@@ -111,15 +111,30 @@ extension Recurrent: BoundedLayer {
     return ExampleBox(shape: (outputs == .all ? [shape[0]] : []) + [output.count], features: output)
   }
 
-  private func merged(_ sides: [[Interval]]) -> [Interval] {
+}
+
+extension DirectionMerge {
+  /// Both sides, forward first, as one; or the only one.
+  fileprivate func callAsFunction(_ sides: [[Interval]]) -> [Interval] {
     if sides.count == 1 { return sides[0] }
     let pairs = zip(sides[0], sides[1])
-    switch merge {
+    switch self {
     case .concat: return sides[0] + sides[1]
     case .sum: return pairs.map { ($0 + $1).single }
     case .mean: return pairs.map { (Interval(0.5) * ($0 + $1).single).single }
     case .product: return pairs.map { ($0 * $1).single }
     }
+  }
+}
+
+extension Bidirectional: BoundedLayer {
+  var exampleShape: [Int]? { forward.knownExampleShape }
+
+  func bounded(_ box: ExampleBox?, _ walk: inout BoxWalk) -> ExampleBox? {
+    let sides = [walk.through(forward, box), walk.through(backward, box)].compactMap { $0 }
+    guard sides.count == 2 else { return nil }
+    let features = merge(sides.map(\.features))
+    return ExampleBox(shape: sides[0].shape.dropLast() + [features.count], features: features)
   }
 }
 

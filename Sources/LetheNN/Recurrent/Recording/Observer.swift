@@ -47,6 +47,9 @@ public final class Observer {
     return try body()
   }
 
+  /// Says that the layer at this place could not be looked into, and why.
+  func leaveOut(_ kind: String, _ limit: String) { unread.append("layer \(place) \(kind): \(limit)") }
+
   /// The names of the parts that the model is in now.
   var place: String { path.joined(separator: ".") }
 

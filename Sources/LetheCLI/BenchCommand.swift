@@ -24,18 +24,20 @@ struct BenchCommand: ParsableCommand {
         lethe bench --mode train --ragged --batch 64
         lethe bench --cell peephole --batch 32 --time 28 --input 28 --hidden 128
         lethe bench grid --mode train --threads 1
+        lethe bench cells --mode train --threads 1
         lethe bench ptb --json
       """)
 
   enum Work: String, CaseIterable, ExpressibleByArgument {
-    case shape, grid, mnist, ptb
+    case shape, grid, cells, mnist, ptb, convlstm
     var model: ModelBenchmark.Work? { ModelBenchmark.Work(rawValue: rawValue) }
   }
 
   @Argument(
     help: """
-      One shape; the grid (all cells and modes unless --cell or --mode say less); or a training step of a whole \
-      model: the recipe for MNIST, or the small language model on Penn Treebank.
+      One shape; a grid of shapes (lstm and gru in all modes unless --cell or --mode say less); all cells at one shape \
+      (train and infer unless --mode says less); or a training step of a whole model: the recipe for MNIST, the small \
+      language model on Penn Treebank, or a convolutional LSTM over images.
       """)
   var work = Work.shape
   @Option(
@@ -67,12 +69,15 @@ struct BenchCommand: ParsableCommand {
       throw ValidationError("--seconds and --repeats both say how long to go on; give one of them.")
     }
     for (name, value) in [("--batch", batch), ("--time", time), ("--input", input), ("--hidden", hidden)]
-    where value != nil && work != .shape {
+    where value != nil && work != .shape && work != .cells {
       throw ValidationError("\(name) does not go with \(work), which has shapes of its own.")
     }
     for (name, isGiven) in [("--cell", cell != nil), ("--mode", mode != nil), ("--ragged", ragged)]
     where isGiven && work.model != nil {
       throw ValidationError("\(name) does not go with \(work), which is a model of its own.")
+    }
+    if cell != nil, work == .cells {
+      throw ValidationError("--cell does not go with cells, which are all of them.")
     }
     if ragged, work == .grid, mode == nil {
       throw ValidationError(
@@ -88,14 +93,14 @@ struct BenchCommand: ParsableCommand {
 
   func run() throws {
     if let model = work.model { return try time(model) }
-    for benchmark in work == .grid ? grid : [shape] {
+    for benchmark in work == .grid ? grid : work == .cells ? cells : [shape] {
       var benchmark = benchmark
       benchmark.isRagged = ragged && !benchmark.mode.isStreaming
       benchmark.repeats = repeats
       let report = try options.withThreads { try benchmark.run() }
       if options.json {
         try Console.json(fields(benchmark, report))
-      } else if work == .grid {
+      } else if work != .shape {
         try Console.line(row(benchmark, report))
       } else {
         try Console.line(text(benchmark, report))
@@ -107,7 +112,7 @@ struct BenchCommand: ParsableCommand {
     let report = try options.withThreads {
       try ModelBenchmark(model, seconds: seconds ?? 1, repeats: repeats).run()
     }
-    let epoch = report.medianSeconds * Double(model.stepsPerEpoch)
+    let epoch = model.stepsPerEpoch.map { report.medianSeconds * Double($0) }
     if options.json {
       try Console.json(
         JSONFields([
@@ -122,15 +127,31 @@ struct BenchCommand: ParsableCommand {
         \(model.rawValue), \(report.threads) thread\(report.threads == 1 ? "" : "s"), \(report.isa.rawValue)
         median \(microseconds(report.medianSeconds)) µs, best \(microseconds(report.minSeconds)) µs a training step, \
         \(report.repeats) repeats
-        \((epoch * 10).rounded() / 10) s an epoch of \(model.stepsPerEpoch) steps
         """)
+      if let epoch, let steps = model.stepsPerEpoch {
+        try Console.line("\((epoch * 10).rounded() / 10) s an epoch of \(steps) steps")
+      }
     }
   }
 
-  private var shape: RecurrentBenchmark {
-    let cell = cell?.entry ?? CellName.usual[0], hidden = hidden ?? 256
+  private var shape: RecurrentBenchmark { shape(of: cell?.entry ?? CellName.usual[0], mode ?? .train) }
+
+  /// All of them, those as wide as their input with as many inputs as units.
+  private var cells: [RecurrentBenchmark] {
+    CellCatalog.all.flatMap { cell in
+      (mode.map { [$0] } ?? [.train, .infer]).compactMap { mode in
+        if mode == .record && type(of: cell.layer(1, .all)).recordingLimit != nil { return nil }
+        var own = shape(of: cell, mode)
+        if cell.isAsWideAsItsInput { own.input = own.hidden }
+        return own
+      }
+    }
+  }
+
+  private func shape(of cell: CellCatalog.Entry, _ mode: RecurrentBenchmark.Mode) -> RecurrentBenchmark {
+    let hidden = hidden ?? 256
     return RecurrentBenchmark(
-      cell: cell, mode: mode ?? .train, batch: batch ?? 32, time: time ?? (mode == .stream ? 200 : 100),
+      cell: cell, mode: mode, batch: batch ?? 32, time: time ?? (mode == .stream ? 200 : 100),
       input: input ?? (cell.isAsWideAsItsInput ? hidden : 128), hidden: hidden, seconds: seconds ?? 1)
   }
 
@@ -162,7 +183,7 @@ struct BenchCommand: ParsableCommand {
   private func row(_ benchmark: RecurrentBenchmark, _ report: RecurrentBenchmark.Report) -> String {
     let shape = [benchmark.batch, benchmark.time, benchmark.input, benchmark.hidden].map(String.init)
     return [
-      padded("\(benchmark.cell.name) \(benchmark.mode.rawValue)", 12),
+      padded("\(benchmark.cell.name) \(benchmark.mode.rawValue)", work == .cells ? 24 : 12),
       padded(shape.joined(separator: ","), 18),
       padded(microseconds(report.medianSeconds) + " µs", 16, right: true),
       padded("\(Int(report.gflops.rounded())) GFLOP/s", 12, right: true),

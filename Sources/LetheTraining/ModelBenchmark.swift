@@ -10,9 +10,17 @@ public struct ModelBenchmark: Sendable {
     /// The small language model on Penn Treebank of Zaremba, Sutskever and Vinyals (2014), without its clipping: an
     /// embedding of 10,000 words, two LSTMs of 200, batch 20, 20 steps, gradient descent.
     case ptb
+    /// A convolutional LSTM of 16 filters of 3 × 3 over ten images of 16 × 16 pixels, a dense layer, batch 16, Adam.
+    case convlstm
 
     /// Training steps in an epoch of the data the model is meant for: 55,000 images; 929,589 words.
-    public var stepsPerEpoch: Int { self == .mnist ? 550 : 2323 }
+    public var stepsPerEpoch: Int? {
+      switch self {
+      case .mnist: 550
+      case .ptb: 2323
+      case .convlstm: nil
+      }
+    }
   }
 
   /// The model.
@@ -65,6 +73,15 @@ public struct ModelBenchmark: Sendable {
       let text = RandomKey(seed: 2).words(batch * steps + 1).map { Int32($0 % UInt32(words)) }
       let x = Tensor(text.dropLast().map { Float($0) }, shape: [batch, steps])
       result = time(model, x, labels: Array(text.dropFirst()), .sgd(rate: 1))
+    case .convlstm:
+      let model = try Sequential(
+        input: [10, 16, 16, 1],
+        layers: [
+          SteppedRecurrent(ConvLSTMCell(filters: 16, 3), outputs: .last), Flatten(),
+          Dense(10, activation: .softmax),
+        ], seed: 1)
+      let images = RandomKey(seed: 2).uniform(shape: [16, 10, 16, 16, 1], in: 0..<1)
+      result = time(model, images, labels: (0..<16).map { Int32($0 % 10) }, .adam(rate: 0.001))
     }
     return Report(
       medianSeconds: result.median, minSeconds: result.times[0], repeats: result.times.count, isa: isa,

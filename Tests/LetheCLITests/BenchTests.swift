@@ -1,3 +1,4 @@
+import Foundation
 import LetheTestSupport
 import Testing
 
@@ -27,6 +28,31 @@ import Testing
     let seconds = try #require(line["median_seconds"] as? Double)
     let gflops = try #require(line["gflops"] as? Double)
     #expect(abs(gflops * 1e9 * seconds / operations - 1) < 1e-6)
+  }
+
+  /// One row a cell and mode; in record mode only those that have something to record.
+  @Test func allCellsAreTimed() throws {
+    func cells(_ words: String) throws -> [String] {
+      let result = try LetheProgram.run(
+        "bench cells --batch 2 --time 3 --input 5 --hidden 8 --repeats 1 \(words)".split(separator: " ").map(
+          String.init))
+      #expect(result.status == 0, "\(result.errors)")
+      return try result.objects().compactMap { $0["cell"] as? String }
+    }
+    let all = try cells("--json")
+    #expect(
+      all.count == 2 * Set(all).count && Set(all).isSuperset(of: ["lstm", "sru", "mlstm", "fgn_recall"]))
+    #expect(try cells("--json --mode record").count < Set(all).count)
+    #expect(try LetheProgram.run(["bench", "cells", "--cell", "lstm"]).status == 64)
+  }
+
+  @Test func aConvolutionalLSTMIsTimed() throws {
+    let result = try LetheProgram.run(["bench", "convlstm", "--repeats", "1", "--json"])
+    let line = try #require(try result.objects().first)
+    #expect(line["model"] as? String == "convlstm" && line["epoch_seconds"] is NSNull)
+    #expect(try #require(line["median_seconds"] as? Double) > 0)
+    let text = try LetheProgram.run(["bench", "convlstm", "--repeats", "1"])
+    #expect(text.output.contains("a training step") && !text.output.contains("epoch"))
   }
 
   @Test(arguments: ["mlstm", "fox", "attentive"])

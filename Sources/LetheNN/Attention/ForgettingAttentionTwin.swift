@@ -3,9 +3,9 @@ import LetheCore
 /// Forgetting attention again, slow and obvious: one sequence, one pair of steps, one number at a time, in doubles.
 ///
 /// It is the oracle of the fast path's tests, and what finite differences are taken of.
-package struct ForgettingAttentionTwin: LayerTwin {
+package struct ForgettingAttentionTwin: NamedTwin {
   let layer: ForgettingAttention
-  let names: [String]
+  package let names: [String]
   /// The parameters, in the order of `visitParameters`.
   package var parts: [Vector]
 
@@ -67,15 +67,6 @@ package struct ForgettingAttentionTwin: LayerTwin {
   }
 
   private func norm(_ x: Vector) -> Double { dot(x, x).squareRoot() }
-
-  private func part(_ name: String) -> Vector { names.firstIndex(of: name).map { parts[$0] } ?? [] }
-
-  private func product(_ name: String, _ x: Vector) -> Vector {
-    let weight = part(name)
-    return (0..<weight.count / x.count).map { row in
-      dot(Array(weight[row * x.count..<(row + 1) * x.count]), x)
-    }
-  }
 
   private func dot(_ a: Vector, _ b: Vector) -> Double { zip(a, b).map { $0 * $1 }.reduce(0, +) }
 }

@@ -3,9 +3,9 @@ import LetheCore
 /// The LSTM with an attending forget gate again, slow and obvious: one sequence, one step, one number at a time, in doubles.
 ///
 /// It is the oracle of the cell's tests, and what finite differences are taken of.
-package struct AttentiveLSTMTwin: LayerTwin {
+package struct AttentiveLSTMTwin: NamedTwin, SteppedTwin {
   let cell: AttentiveLSTMCell
-  let names: [String]
+  package let names: [String]
   /// The parameters, in the order of `visitParameters`.
   package var parts: [Vector]
 
@@ -15,21 +15,8 @@ package struct AttentiveLSTMTwin: LayerTwin {
     parts = layer.parameters.map { $0.value.scalars.map(Double.init) }
   }
 
-  /// One sequence from its first step to its last. The state's parts are h, c and the outputs before h.
-  package func run(_ x: [Vector], from initial: NaiveTwin.State, resets: [Bool]? = nil) -> (
-    outputs: [Vector], state: NaiveTwin.State
-  ) {
-    var state = initial
-    var outputs: [Vector] = []
-    for t in x.indices {
-      if resets?[t] == true { state = .init(state.parts.map { $0.map { _ in 0 } }) }
-      step(x[t], &state)
-      outputs.append(state.h)
-    }
-    return (outputs, state)
-  }
-
-  private func step(_ x: Vector, _ state: inout NaiveTwin.State) {
+  /// The state's parts are h, c and the outputs before h.
+  package func step(_ x: Vector, _ state: inout NaiveTwin.State) -> Vector {
     let width = cell.hiddenSize
     let ofInput = zip(product("weight_ih", x), part("bias")).map { $0 + $1 }
     let ofHidden = product("weight_hh", state.h)
@@ -56,14 +43,6 @@ package struct AttentiveLSTMTwin: LayerTwin {
     }
     state.parts[0] = h
     state.parts[2] = Vector(seen.prefix((cell.window - 1) * width))
-  }
-
-  private func part(_ name: String) -> Vector { names.firstIndex(of: name).map { parts[$0] } ?? [] }
-
-  private func product(_ name: String, _ x: Vector) -> Vector {
-    let weight = part(name)
-    return (0..<weight.count / x.count).map { row in
-      x.indices.reduce(0.0) { $0 + weight[row * x.count + $1] * x[$1] }
-    }
+    return h
   }
 }

@@ -3,7 +3,7 @@ import LetheCore
 /// The convolutional LSTM again, slow and obvious: one sequence, one step, one pixel at a time, in doubles.
 ///
 /// It is the oracle of the cell's tests, and what finite differences are taken of.
-package struct ConvLSTMTwin: LayerTwin {
+package struct ConvLSTMTwin: SteppedTwin {
   let cell: ConvLSTMCell
   /// The kernels of the input, the biases, the kernels of H.
   package var parts: [Vector]
@@ -14,20 +14,7 @@ package struct ConvLSTMTwin: LayerTwin {
   }
 
   /// Images are rows of numbers, [height, width, channels]; the state's parts are H and C.
-  package func run(_ x: [Vector], from initial: NaiveTwin.State, resets: [Bool]?) -> (
-    outputs: [Vector], state: NaiveTwin.State
-  ) {
-    var state = initial
-    var outputs: [Vector] = []
-    for t in x.indices {
-      if resets?[t] == true { state = .init(state.parts.map { $0.map { _ in 0 } }) }
-      step(x[t], &state)
-      outputs.append(state.h)
-    }
-    return (outputs, state)
-  }
-
-  private func step(_ x: Vector, _ state: inout NaiveTwin.State) {
+  package func step(_ x: Vector, _ state: inout NaiveTwin.State) -> Vector {
     let (before, filters) = (state.h, cell.filters)
     for row in 0..<cell.image[0] {
       for column in 0..<cell.image[1] {
@@ -45,6 +32,7 @@ package struct ConvLSTMTwin: LayerTwin {
         }
       }
     }
+    return state.h
   }
 
   /// What a filter sees of an image around a pixel: zeros outside, an odd row or column at the bottom and right.

@@ -3,9 +3,9 @@ import LetheCore
 /// A Forgetting Gate Network again, slow and obvious: one sequence, one step, one number at a time, in doubles.
 ///
 /// It is the oracle of the fast path's tests, and what finite differences are taken of.
-package struct ForgettingGateTwin: LayerTwin {
+package struct ForgettingGateTwin: NamedTwin, SteppedTwin {
   let network: ForgettingGateNetwork
-  let names: [String]
+  package let names: [String]
   package var parts: [Vector]
 
   package init(_ network: ForgettingGateNetwork) {
@@ -15,19 +15,7 @@ package struct ForgettingGateTwin: LayerTwin {
   }
 
   /// The state's parts are m and c.
-  package func run(_ x: [Vector], from initial: NaiveTwin.State, resets: [Bool]?) -> (
-    outputs: [Vector], state: NaiveTwin.State
-  ) {
-    var state = initial
-    var outputs: [Vector] = []
-    for t in x.indices {
-      if resets?[t] == true { state = .init(state.parts.map { $0.map { _ in 0 } }) }
-      outputs.append(step(x[t], &state))
-    }
-    return (outputs, state)
-  }
-
-  private func step(_ x: Vector, _ state: inout NaiveTwin.State) -> Vector {
+  package func step(_ x: Vector, _ state: inout NaiveTwin.State) -> Vector {
     let width = network.hiddenSize, (m, c) = (state.parts[0], state.parts[1])
     let s = added(product("gate.weight", x), part("gate.bias"))
     let sums = added(
@@ -46,14 +34,5 @@ package struct ForgettingGateTwin: LayerTwin {
     return y
   }
 
-  private func part(_ name: String) -> Vector { names.firstIndex(of: name).map { parts[$0] } ?? [] }
-
   private func added(_ a: Vector, _ b: Vector) -> Vector { zip(a, b).map { $0 + $1 } }
-
-  private func product(_ name: String, _ x: Vector) -> Vector {
-    let weight = part(name)
-    return (0..<weight.count / x.count).map { row in
-      x.indices.reduce(0.0) { $0 + weight[row * x.count + $1] * x[$1] }
-    }
-  }
 }

@@ -3,9 +3,9 @@ import LetheCore
 /// A matrix memory again, slow and obvious: one sequence, one step, one number at a time, in doubles.
 ///
 /// It is the oracle of the fast path's tests, and what finite differences are taken of.
-package struct MatrixMemoryTwin: LayerTwin {
+package struct MatrixMemoryTwin: NamedTwin, SteppedTwin {
   let layer: MatrixMemory
-  let names: [String]
+  package let names: [String]
   /// The parameters, in the order of `visitParameters`.
   package var parts: [Vector]
 
@@ -15,20 +15,8 @@ package struct MatrixMemoryTwin: LayerTwin {
     parts = layer.parameters.map { $0.value.scalars.map(Double.init) }
   }
 
-  /// One sequence from its first step to its last. The state's parts are S, n and m.
-  package func run(_ x: [Vector], from initial: NaiveTwin.State, resets: [Bool]? = nil) -> (
-    outputs: [Vector], state: NaiveTwin.State
-  ) {
-    var state = initial
-    var outputs: [Vector] = []
-    for t in x.indices {
-      if resets?[t] == true { state = .init(state.parts.map { $0.map { _ in 0 } }) }
-      outputs.append(step(x[t], &state))
-    }
-    return (outputs, state)
-  }
-
-  private func step(_ x: Vector, _ state: inout NaiveTwin.State) -> Vector {
+  /// The state's parts are S, n and m.
+  package func step(_ x: Vector, _ state: inout NaiveTwin.State) -> Vector {
     let (heads, key, value) = (layer.heads, layer.keySize, layer.valueSize)
     let q = product("weight_q", x), v = product("weight_v", x)
     let k = layer.rule.hasKeys ? product("weight_k", x) : []
@@ -89,15 +77,6 @@ package struct MatrixMemoryTwin: LayerTwin {
       read += layer.normalizesHeads ? normalised(o) : o
     }
     return product("weight_out", read)
-  }
-
-  private func part(_ name: String) -> Vector { names.firstIndex(of: name).map { parts[$0] } ?? [] }
-
-  private func product(_ name: String, _ x: Vector) -> Vector {
-    let weight = part(name)
-    return (0..<weight.count / x.count).map { row in
-      dot(Array(weight[row * x.count..<(row + 1) * x.count]), x)
-    }
   }
 
   private func normalised(_ o: Vector) -> Vector {

@@ -11,6 +11,45 @@ package protocol LayerTwin: Sendable {
   )
 }
 
+extension LayerTwin {
+  /// W x, for a matrix row by row.
+  func times(_ weight: Vector, _ x: Vector) -> Vector {
+    (0..<weight.count / x.count).map { row in
+      x.indices.reduce(0.0) { $0 + weight[row * x.count + $1] * x[$1] }
+    }
+  }
+}
+
+/// One whose parameters go by their names.
+package protocol NamedTwin: LayerTwin {
+  /// The names of the parameters, in the layer's order.
+  var names: [String] { get }
+}
+
+extension NamedTwin {
+  func part(_ name: String) -> Vector { names.firstIndex(of: name).map { parts[$0] } ?? [] }
+  func product(_ name: String, _ x: Vector) -> Vector { times(part(name), x) }
+}
+
+/// One that goes from step to step: a state of zeros at each reset.
+package protocol SteppedTwin: LayerTwin {
+  /// The output of a step, which leaves the state as it is after it.
+  func step(_ x: Vector, _ state: inout NaiveTwin.State) -> Vector
+}
+
+extension SteppedTwin {
+  package func run(_ x: [Vector], from initial: NaiveTwin.State, resets: [Bool]? = nil) -> (
+    outputs: [Vector], state: NaiveTwin.State
+  ) {
+    var state = initial
+    let outputs = x.indices.map { t in
+      if resets?[t] == true { state = .init(state.parts.map { $0.map { _ in 0 } }) }
+      return step(x[t], &state)
+    }
+    return (outputs, state)
+  }
+}
+
 /// A layer that can be computed again in doubles.
 package protocol TwinnedLayer: RecurrentLayer {
   /// What this layer computes forward in time.

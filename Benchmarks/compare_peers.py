@@ -6,6 +6,7 @@
   python3 Benchmarks/compare_peers.py --quick               three shapes and two streams (about three minutes)
   python3 Benchmarks/compare_peers.py --threads 2           two cores
   python3 Benchmarks/compare_peers.py --models              training steps of two whole models beside PyTorch's
+  python3 Benchmarks/compare_peers.py --linear              three gated linear recurrences beside JAX's lax.scan
   python3 Benchmarks/compare_peers.py --extras              ragged batches, two threads, latency, memory, start; no peers
   python3 Benchmarks/compare_peers.py --cells gru --modes infer --json > rows.jsonl
 
@@ -29,6 +30,7 @@ GRID = [(1, 100, 32, 32), (32, 28, 28, 128), (100, 28, 28, 128), (32, 100, 64, 6
         (64, 35, 200, 200), (20, 35, 650, 650), (64, 100, 512, 512), (128, 50, 1024, 1024), (16, 1000, 2, 128),
         (8, 784, 1, 128)]
 ODD = [(7, 333, 40, 160), (48, 60, 96, 384), (256, 20, 300, 300), (3, 50, 17, 33)]
+LINEAR = [(16, 1000, 128, 128), (8, 4096, 256, 256)]
 QUICK = [(32, 28, 28, 128), (32, 100, 128, 256), (64, 35, 200, 200)]
 WIDTHS = [16, 32, 64, 128, 256, 512, 1024]
 PEERS = {"train": ["torch", "flax", "keras"], "adam": ["torch"], "infer": ["torch", "onnxruntime", "openvino"],
@@ -143,6 +145,27 @@ def models(options, python):
               f"{medians['torch'] / medians['lethe']:.2f} |", flush=True)
 
 
+def linear(options, python):
+    """Cells whose gates do not look back beside JAX's lax.scan, one core each; then two threads of Lethe."""
+    jax = Peer("jax", python, 1)
+    print(f"peer: {jax.version}\n\n| cell | batch, time, input, hidden | Lethe | of peak | lax.scan | ratio | two threads over one | "
+          "hand-over |\n|---|---|---|---|---|---|---|---|")
+    for cell in ("qrnn", "mingru", "minlstm"):
+        for shape in LINEAR:
+            one, scan, gains, shares, handovers = [], [], [], [], []
+            for _ in range(options.rounds):
+                own, two = (lethe_row(options, n, "train", cell, shape) for n in (1, 2))
+                one.append(own["median_seconds"])
+                shares.append(own["gflops"] / own["peak_gflops"])
+                gains.append(own["median_seconds"] / two["median_seconds"])
+                handovers.append(two["handover_seconds"])
+                scan.append(jax.ask(mode="train", cell=cell, shape=shape, seconds=options.seconds))
+            middle = statistics.median
+            print(f"| {cell} | {', '.join(map(str, shape))} | {amount(middle(one))} | {middle(shares) * 100:.0f} % | "
+                  f"{amount(middle(scan))} | {middle(scan) / middle(one):.2f} | {middle(gains):.2f} | "
+                  f"{amount(middle(handovers))} |", flush=True)
+
+
 def extras(options):
     """What has no peer, or none worth the name: each figure beside the one it is a ratio to."""
     print("| what | figure |\n|---|---|")
@@ -195,18 +218,21 @@ def main():
     parser.add_argument("--quick", action="store_true", help="three shapes, two widths")
     parser.add_argument("--odd", action="store_true", help="the four odd shapes instead of the grid")
     parser.add_argument("--models", action="store_true", help="two whole models instead")
+    parser.add_argument("--linear", action="store_true", help="three gated linear recurrences instead")
     parser.add_argument("--extras", action="store_true", help="the figures without peers instead")
     parser.add_argument("--json", action="store_true", help="one JSON object a row")
     options = parser.parse_args()
-    if options.extras or options.models:
+    if options.extras or options.models or options.linear:
         given = [word for word in sys.argv[1:] if word.split("=")[0] in ("--cells", "--modes", "--json", "--quick", "--odd")]
         if given:
-            parser.error(f"{given[0]} does not go with --extras and --models")
+            parser.error(f"{given[0]} does not go with --extras, --models and --linear")
     if options.extras:
         return extras(options)
     python = peers_python(options.environment)
     if options.models:
         return models(options, python)
+    if options.linear:
+        return linear(options, python)
     wanted = sorted({(name, 1 if mode == "stream" else options.threads)
                      for mode in options.modes for name in PEERS[mode] if name in options.peers})
     peers = {(name, threads): Peer(name, python, threads) for name, threads in wanted}

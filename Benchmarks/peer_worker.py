@@ -105,6 +105,42 @@ def flax_step(mode, cell, shape, threads):
     return lambda: jax.block_until_ready(run(weights, x))
 
 
+def jax_step(mode, cell, shape, threads):
+    """A gated linear recurrence: its three (minGRU: two) projections, then lax.scan over the steps."""
+    import jax
+    import jax.numpy as jnp
+    batch, steps, inputs, units = shape
+    gates = 2 if cell == "mingru" else 3
+    key, sigmoid = jax.random.PRNGKey(0), jax.nn.sigmoid
+    x = jax.random.normal(key, (batch, steps, inputs))
+    target = jax.random.normal(key, (batch, steps, units))
+    weights = {"w": jax.random.normal(key, (inputs, gates * units)) * inputs**-0.5, "b": jnp.zeros(gates * units)}
+
+    def positive(u):
+        return jnp.where(u >= 0, u + 0.5, sigmoid(u))
+
+    def loss(weights, x):
+        parts = jnp.split(x @ weights["w"] + weights["b"], gates, -1)
+        if cell == "qrnn":
+            keep, new, out = sigmoid(parts[1]), jnp.tanh(parts[0]), sigmoid(parts[2])
+        elif cell == "mingru":
+            keep, new, out = 1 - sigmoid(parts[0]), positive(parts[1]), 1.0
+        else:
+            forget, write = sigmoid(parts[0]), sigmoid(parts[1])
+            keep, new, out = forget / (forget + write), positive(parts[2]), 1.0
+
+        def step(state, now):
+            state = now[0] * state + now[1]
+            return state, state
+
+        by_step = (keep.swapaxes(0, 1), ((1 - keep) * new).swapaxes(0, 1))
+        states = jax.lax.scan(step, jnp.zeros((batch, units)), by_step)[1]
+        return ((out * states.swapaxes(0, 1) - target) ** 2).mean()
+
+    run = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+    return lambda: jax.block_until_ready(run(weights, x))
+
+
 def keras_step(mode, cell, shape, threads):
     import tensorflow as tf
     import keras
@@ -214,7 +250,7 @@ def openvino_step(mode, cell, shape, threads):
     return stream
 
 
-STEPS = {"torch": torch_step, "flax": flax_step, "keras": keras_step, "onnxruntime": onnxruntime_step,
+STEPS = {"torch": torch_step, "flax": flax_step, "jax": jax_step, "keras": keras_step, "onnxruntime": onnxruntime_step,
          "openvino": openvino_step}
 
 

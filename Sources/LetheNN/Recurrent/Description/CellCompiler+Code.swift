@@ -270,8 +270,8 @@ extension CellCompiler {
       for number in states.indices {
         let place = lethe_place(LETHE_PLACE_CARRY, number), d = gradients[states[number]]
         if stage == final {
-          // The carry of h is zero until something is written there.
-          if d != nil || number > 0 { results.append((place, d ?? zero)) }
+          // The carry of h is zero until something is written there, which stages before this one may do.
+          if d != nil || number > 0 || final > 0 { results.append((place, d ?? zero)) }
         } else if let d {
           results.append((place, graph.binary(.add, d, graph.leaf(.carry(number)))))
         }

@@ -110,7 +110,3 @@ void lethe_buffer_counts(size_t *in_use, size_t *kept, size_t *system_calls) {
 }
 
 uint64_t lethe_buffer_taken_here(void) { return taken_here; }
-
-void lethe_fetch(const float *at, int64_t n) {
-  for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(at + i, 0, 2);
-}

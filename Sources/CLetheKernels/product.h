@@ -47,6 +47,14 @@ LETHE_AI void product_tile(const lethe_product *p, tile_args *t, int64_t row, in
     for (int64_t c = 0; c < valid; c++) p->out[at + i * p->out_row + c / 16 * vec + c % 16] = edge[i * 64 + c];
 }
 
+// Asks for the next lines of p's fetch, as many as are under way at a time without holding up the tiles.
+enum { LINES_AT_ONCE = 24 };
+LETHE_AI void fetch_some(const lethe_fetch *f, int64_t *done) {
+  int64_t lines = (f->floats + 15) / 16;
+  for (int64_t end = *done + LINES_AT_ONCE; *done < end && *done < lines * f->blocks; ++*done)
+    __builtin_prefetch(f->at + *done / lines * f->apart + *done % lines * 16, 0, 2);
+}
+
 static void product(const lethe_product *p, int64_t row0, int64_t row1, int64_t panel0, int64_t panel1) {
   int64_t blocks = (p->right.columns + 15) / 16, panel = p->right.panel;
   // k is cut so that a panel stays in L2 while rows pass; the chain of sums goes on through memory unchanged.
@@ -56,6 +64,7 @@ static void product(const lethe_product *p, int64_t row0, int64_t row1, int64_t 
   int64_t k_step = unit < 1 ? 1 : unit < most_k ? most_k / unit : 1;
   int64_t width = p->left.row_width ? p->left.row_width : INT64_MAX;
   int64_t depth = (k_step < k_all ? k_step : k_all) * unit;
+  int64_t fetched = 0;
   int64_t rows = depth < 1 || LEFT_CHUNK / depth < 96 ? 96 : LEFT_CHUNK / depth / 48 * 48;
   for (int64_t k = 0; k == 0 || k < k_all; k += k_step) {
     int64_t count = k_all - k < k_step ? k_all - k : k_step;
@@ -84,6 +93,7 @@ static void product(const lethe_product *p, int64_t row0, int64_t row1, int64_t 
           t.left.a = p->left.a + r / width * p->left.row_block + in * p->left.a_row +
                      k * (single ? p->left.a_k : p->left.a_block);
           t.ahead = fetches ? tile_ahead(tile, vecs, lines, t.w, after) : t.w;
+          if (p->fetch.at) fetch_some(&p->fetch, &fetched);
           product_tile(p, &t, r, m, block, vecs, k == 0, m == left);
         }
       }

@@ -49,15 +49,12 @@ LETHE_AI rows_at find_place(const lethe_recurrent *r, lethe_place place, int64_t
   }
 }
 
-#ifndef LETHE_UNROLL
-#define LETHE_UNROLL "clang loop unroll_count(4)"
-#endif
 #define LETHE_EACH_ROW(value)                                             \
   {                                                                       \
     float *to = at[o.to].at;                                              \
     const float *a = at[o.a].at, *b = at[o.b].at, *c = at[o.c].at;        \
     const ptrdiff_t to_row = at[o.to].row, a_row = at[o.a].row, b_row = at[o.b].row, c_row = at[o.c].row; \
-    _Pragma(LETHE_UNROLL) for (int64_t i = 0; i < m; i++, to += to_row, a += a_row, b += b_row, c += c_row) { \
+    _Pragma("clang loop unroll_count(4)") for (int64_t i = 0; i < m; i++, to += to_row, a += a_row, b += b_row, c += c_row) { \
       vf x = v_load(a);                                                   \
       v_store(to, value);                                                 \
     }                                                                     \

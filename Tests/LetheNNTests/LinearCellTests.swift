@@ -7,14 +7,12 @@ import Testing
   static let cells = [
     "qrnn", "mingru", "minlstm", "sru", "rglru", "indrnn", "leaky", "ema", "hgrn", "levels",
   ]
-  /// Six blocks, the last of eight units: two panels of three, and as many shares.
-  private let units = 88
 
   /// Outputs, final state and all gradients of a layer in training.
   private func everything<Cell: RecurrentCell>(
-    _ cell: Cell, batch: Int, timing: Timing?, rows: Range<Int>? = nil
+    _ cell: Cell, batch: Int, time: Int, timing: Timing?
   ) -> [Tensor] {
-    let inputs = ["sru", "rglru", "ema"].contains(Cell.kind) ? units : 21, time = 30
+    let units = cell.hiddenSize, inputs = ["sru", "rglru", "ema"].contains(Cell.kind) ? units : 21
     var layer = Recurrent(cell, inputSize: inputs)
     layer.forEachParameter { name, parameter in
       parameter.value = numbers("linear.\(name)", parameter.shape, scale: 0.5)
@@ -33,23 +31,28 @@ import Testing
       + watched.compactMap { all[$0] }
   }
 
-  @Test(arguments: cells, [1, 3]) func sharesOfUnitsGiveTheSameBits(_ name: String, batch: Int) throws {
+  /// Six blocks, the last of eight units: two panels of three. Nine, the last of two: three panels, for three threads.
+  @Test(arguments: cells, [(88, 1, 160), (88, 3, 50), (130, 3, 25)])
+  func sharesOfUnitsGiveTheSameBits(_ name: String, size: (units: Int, batch: Int, time: Int)) throws {
+    let (units, batch, time) = size
     let cell: any RecurrentCell =
       name == "levels"
       ? LevelsCell(hiddenSize: units) : try #require(CellCatalog.entry(name)?.cell?(units))
-    let resets = (0..<batch).map { row in (0..<30).map { $0 % 11 == row + 3 } }
+    let resets = (0..<batch).map { row in (0..<time).map { $0 % 11 == row + 3 } }
     for timing in [
-      nil, Timing(lengths: [30, 9, 0].suffix(batch)),
-      Timing(lengths: [17, 30, 30].suffix(batch), resets: resets),
+      nil, Timing(lengths: Array([time, 9, 0].prefix(batch))),
+      Timing(lengths: Array([time, 17, time].prefix(batch)), resets: resets),
     ] {
-      func compute(_ cell: some RecurrentCell) -> [Tensor] { everything(cell, batch: batch, timing: timing) }
+      func compute(_ cell: some RecurrentCell) -> [Tensor] {
+        everything(cell, batch: batch, time: time, timing: timing)
+      }
       expectSameBits { compute(cell) }
     }
   }
 
   /// What is made of vectors alone is computed once, and its gradients are led back to the vectors at the end: direct uses of a
   /// vector, uses inside others' expressions, in what gates see, in means and in names.
-  @Test(arguments: 0..<4) func vectorsFit(_ kind: Int) {
+  @Test(arguments: 0..<9) func vectorsFit(_ kind: Int) {
     let entry = CellCatalog.Entry(name: "vectors", summary: "\(kind)") {
       VectorsCell(hiddenSize: $0, kind: kind)
     }
@@ -58,7 +61,7 @@ import Testing
     }
   }
 
-  /// Where both gates are 0 in floats, minLSTM writes; its state stays finite.
+  /// Where both gates are 0, minLSTM writes; its state and gradients stay finite.
   @Test func minLSTMWithoutGates() {
     var layer = Recurrent(MinLSTMCell(3), inputSize: 2)
     layer.forEachParameter { name, parameter in
@@ -71,6 +74,32 @@ import Testing
     // g(0) = ½: written at once, or as gates of equal size share it out.
     #expect((0..<4).map { y[0, $0, 0] } == [0.5, 0.5, 0.5, 0.5])
     #expect((0..<4).map { y[0, $0, 1] } == [0.25, 0.375, 0.4375, 0.46875])
+    layer.forEachParameter { name, parameter in
+      if name.hasPrefix("bias") {
+        parameter.value.withUnsafeMutableBuffer { for i in 0..<6 { $0[i] = i < 3 ? -87 : -90 } }
+      }
+    }
+    let (_, all) = layer.gradients { layer, tape in
+      1000 * layer(tape.constant(numbers("x", [1, 4, 2], scale: 0.01))).sum()
+    }
+    let areFinite = all.named(for: layer).values.allSatisfy { $0.isFinite }
+    #expect(areFinite)
+  }
+
+  /// A share f / (f + i) is bounded as well as the same by a sigmoid.
+  @Test func sharesAreBounded() throws {
+    func rate(_ cell: some RecurrentCell) throws -> Double {
+      var layer = Recurrent(cell, inputSize: 3)
+      layer.forEachParameter { name, parameter in
+        parameter.value = numbers("share.\(name)", parameter.shape, scale: 0.3)
+      }
+      var walk = BoxWalk()
+      _ = walk.through(
+        layer, ExampleBox(shape: [.any, 3], features: Array(repeating: Interval(-1, 1), count: 3)))
+      return try #require(walk.layers.first).contraction.rate
+    }
+    let (printed, differences) = (try rate(MinLSTMCell(4)), try rate(SigmoidShareCell(hiddenSize: 4)))
+    #expect(printed < 1 && abs(printed - differences) < 1e-4, "\(printed), \(differences)")
   }
 
   /// Signals of two descriptions have nothing to do with each other.
@@ -121,11 +150,39 @@ private struct VectorsCell: RecurrentCell {
         let seen = cell.gate("b", sees: [.input, .signal(softplus(v))])
         return blend * cell.hidden + (1 - blend) * tanh(seen + a)
       case 2: return tanh(a + (v + w)) - mean(blend * a) * cell.hidden * w + mean(softplus(v))
-      default:
+      case 3:
         let kept = cell.named("kept", sigmoid(v + w * 2))
         let f = cell.named("f", sigmoid(a + (v + w)))
         return f * kept * cell.hidden + (1 - f) * tanh(a)
+      case 4:
+        let decay = cell.named("decay", sigmoid(v * w))
+        return decay * cell.hidden + sqrt(1 - decay * decay) * a
+      case 5:
+        let sum = cell.named("sum", v + w)
+        return tanh(a + exp(-sum) * cell.hidden)
+      case 6:
+        let decay = cell.named("decay", sigmoid(v + w))
+        return tanh(cell.gate("b", sees: [.input, .signal(decay)]) + exp(decay) * cell.hidden) * a
+      case 7: return tanh(a) / (2 + w) + tanh(cell.hidden / (v * v + 0.5)) * 0.5
+      default:
+        let back = cell.gate("c", sees: [.input, .signal(sigmoid(a) * cell.hidden)])
+        return tanh(back - mean(cell.hidden * v))
       }
+    }
+  }
+}
+
+/// minLSTM with its share as σ of a difference of softplus.
+private struct SigmoidShareCell: RecurrentCell {
+  static let kind = "sigmoid_share"
+  var hiddenSize: Int
+
+  var description: CellDescription {
+    CellDescription("sigmoid share") { cell in
+      let f = cell.gate("forget", sees: [.input]), i = cell.gate("input", sees: [.input])
+      let u = cell.gate("candidate", sees: [.input])
+      let keep = sigmoid(softplus(-i) - softplus(-f))
+      return keep * cell.hidden + (1 - keep) * select(u, u + 0.5, sigmoid(u))
     }
   }
 }

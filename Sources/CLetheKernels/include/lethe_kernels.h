@@ -45,6 +45,14 @@ typedef struct lethe_panels {
 // out_row. initial has its own strides (NULL: zeros; initial_row 0: one row for all), unless it is out itself.
 // `dense` says that columns past the last must not be touched (row-major results); otherwise whole blocks are
 // written. Rows [row0, row1) and panels [panel0, panel1) only.
+// `fetch`, where it is given, says what this core reads after the product and another one wrote last: `blocks` runs of `floats`
+// floats, `apart` floats from one to the next. Its lines are asked for a few at a time, between tiles.
+typedef struct lethe_fetch {
+  const float *_Nullable at;
+  ptrdiff_t apart;
+  int64_t floats, blocks;
+} lethe_fetch;
+
 typedef struct lethe_product {
   lethe_operand left;
   lethe_panels right;
@@ -54,6 +62,7 @@ typedef struct lethe_product {
   ptrdiff_t out_row, out_row_block, out_group;
   int64_t group;
   bool dense;
+  lethe_fetch fetch;
 } lethe_product;
 
 // ---- recurrent layers -----------------------------------------------------------------------------------
@@ -377,8 +386,6 @@ uint64_t lethe_buffer_taken_here(void);
 void lethe_parallel(int32_t threads, int64_t count, void (*task)(void *_Nullable context, int64_t index),
                     void *_Nullable context);
 int32_t lethe_processor_count(void);
-// Asks for the lines of `n` floats from `at` to come to this core's L2 while it goes on: what another core wrote last.
-void lethe_fetch(const float *at, int64_t n);
 
 // ---- interruption ---------------------------------------------------------------------------------------
 

@@ -118,7 +118,7 @@ public struct MinGRUCell: RecurrentCell {
 ///     f_t = σ(W_f x_t + b_f)    i_t = σ(W_i x_t + b_i)
 ///     h_t = f_t / (f_t + i_t) ⊙ h_{t−1} + i_t / (f_t + i_t) ⊙ g(W_h x_t + b_h)      g as in minGRU
 ///
-/// 2 · 10⁻³⁸ is added to f + i: where both are 0 in floats (sums below −88) the candidate is written. A state
+/// 10⁻³⁴ is added to f + i: where both are far below that (sums under −85), the candidate is written. A state
 /// handed from one call to the next is h itself; the most used implementation passes it through g again.
 /// *Source*: Feng et al. 2024, arXiv 2410.01201, app. A.
 public struct MinLSTMCell: RecurrentCell {
@@ -142,7 +142,7 @@ public struct MinLSTMCell: RecurrentCell {
     CellDescription("minLSTM") { cell in
       let f = sigmoid(cell.gate("forget", sees: [.input])), i = sigmoid(cell.gate("input", sees: [.input]))
       let u = cell.gate("candidate", sees: [.input])
-      let keep = f / (f + (i + 2e-38))
+      let keep = f / (f + (i + 1e-34))
       return keep * cell.hidden + (1 - keep) * (isPositive ? positivePart(u) : u)
     }
   }

@@ -72,10 +72,12 @@ final class PackedRecurrent: @unchecked Sendable {
       stage.fill.first.map { biases(of: $0..<$0 + stage.fill.count) }
     }
     vectors = description.allVectors == 0 ? nil : Storage(count: description.allVectors * blocks * 16)
-    vectors?.pointer.update(repeating: 0, count: vectors?.count ?? 0)
     let given = description.givenVectors(parts, units: units)
     for (number, values) in (given + description.derivedValues(given)).enumerated() {
-      for (unit, value) in values.enumerated() { vectors?.pointer[number * blocks * 16 + unit] = value }
+      // Padding is as the last unit: what it divides stays a number.
+      for unit in 0..<blocks * 16 {
+        vectors?.pointer[number * blocks * 16 + unit] = values[min(unit, units - 1)]
+      }
     }
 
     program = description.program.map { code in

@@ -106,10 +106,9 @@ extension RecurrentPass {
         }
         // The other threads' gradients are fetched while those of the own units are summed up.
         sums.add(rows, x: x, chunkBlock: chunkBlock, work, in: self) { part, sum in
-          guard shares.first?.isOfUnits == true, dx != nil else { return sum() }
+          guard shares.first?.isOfUnits == true, dx != nil else { return sum(lethe_fetch()) }
           let own = rows.count * part.lowerBound / blocks..<rows.count * part.upperBound / blocks
-          if shares.count > 1 { fetch(whole.gates, first + own.lowerBound, own.count, 0..<blocks) }
-          sum()
+          sum(shares.count > 1 ? fetch(whole.gates, first + own.lowerBound, own.count) : lethe_fetch())
           let run = SequenceLayout.Run(first: first + own.lowerBound, width: own.count)
           passOn([run], from: whole.gates, first, isAlone: false)
         }
@@ -126,11 +125,12 @@ extension RecurrentPass {
       initial: [layout.unpackState(dInitial.pointer, units: hidden, block: batch * 16)] + others)
   }
 
-  /// Has the gates of some rows and blocks come from the cores that wrote them, as far as they find room in L2.
-  func fetch(_ gates: UnsafeMutablePointer<Float>?, _ first: Int, _ rows: Int, _ blocks: Range<Int>) {
+  /// The gates of some rows, where they find room in L2.
+  private func fetch(_ gates: UnsafeMutablePointer<Float>?, _ first: Int, _ rows: Int) -> lethe_fetch {
     let floats = rows * slots * 16
-    guard let gates, floats * blocks.count <= 1 << 17 else { return }
-    for block in blocks { lethe_fetch(gates + block * gatesBlock + first * slots * 16, Int64(floats)) }
+    guard let gates, floats * blocks <= 1 << 17 else { return lethe_fetch() }
+    return lethe_fetch(
+      at: gates + first * slots * 16, apart: gatesBlock, floats: Int64(floats), blocks: Int64(blocks))
   }
 
   private func transposedInput(_ weights: Weights) -> [Storage] {

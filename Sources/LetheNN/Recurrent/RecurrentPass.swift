@@ -136,11 +136,12 @@ struct RecurrentPass {
     }
   }
 
-  /// The threads' shares; one where there is little to do.
+  /// The threads' shares; one where there is little to do. Panels that do not come out even are shared where there are many.
   var shares: [Share] {
     let panels = (blocks + 3) / 4, isSmall = rows * units * units * slots < 1 << 20
     let threads = isSmall ? 1 : Parallel.threads
-    if description.looksBack || panels < threads {
+    let isEven = panels % threads == 0 || panels >= 4 * threads || panels >= threads && batch < threads
+    if description.looksBack || isSmall || !isEven {
       return layout.shares(max(1, min(threads, batch))).map {
         Share(rows: $0, panels: 0..<panels, blocks: 0..<blocks, isOfUnits: false)
       }

@@ -24,10 +24,10 @@ struct WeightSums {
   }
 
   /// Adds the rows of a chunk, rows ascending. `x` holds its inputs [block][row][16]. `around` is called by each thread with
-  /// its blocks and with what sums up their gradients, for what else it does meanwhile.
+  /// its blocks and with what sums up their gradients, and fetches something meanwhile, for what else it does.
   mutating func add(
     _ rows: Range<Int>, x: Storage, chunkBlock: Int, _ work: RecurrentPass.Work, in pass: RecurrentPass,
-    around: (Range<Int>, () -> Void) -> Void
+    around: (Range<Int>, (lethe_fetch) -> Void) -> Void
   ) {
     guard let gates = work.gates, !rows.isEmpty else { return }
     let isFirst = !isStarted
@@ -86,9 +86,10 @@ struct WeightSums {
     }
     let work = rows.count * (units + pass.inputs) * slots * 16
     let sums = self.slots.pointer
-    func sum(_ part: Range<Int>) {
-      for (product, k) in products {
+    func sum(_ part: Range<Int>, _ fetch: lethe_fetch) {
+      for (index, (product, k)) in products.enumerated() {
         var p = product
+        if index == 0 { p.fetch = fetch }
         let blocks = (Int(p.right.columns) + 15) / 16 / Int(p.group), panels = Int(p.panelCount)
         // The panels that begin in this part: panel n begins at block blocks · n / panels.
         func first(_ block: Int) -> Int { min(panels, (block * panels + blocks - 1) / max(blocks, 1)) }
@@ -102,11 +103,7 @@ struct WeightSums {
       }
     }
     Parallel.split(pass.blocks, grain: max(1, (1 << 18) / max(work, 1)), perThread: 2) { part in
-      // Rows of the batch that another thread has turned into gradients.
-      if pass.description.looksBack && Parallel.threads > 1 {
-        pass.fetch(gates.pointer, at, rows.count, part)
-      }
-      around(part) { sum(part) }
+      around(part) { sum(part, $0) }
     }
   }
 

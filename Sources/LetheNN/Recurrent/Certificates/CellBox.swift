@@ -132,8 +132,7 @@ struct CellBox {
       if let limit = normalised(a, byRoot: b) {
         return quotient.map { $0.intersection(Interval(-limit, limit)) }
       }
-      // A share of a sum of numbers that are not negative, also as it is rounded.
-      return isShare(a, of: b) ? quotient.map { $0.intersection(Interval(0, 1)) } : quotient
+      return isShare(a, of: b) ? zip(quotient, shares(a, of: b)).map { $0.intersection($1) } : quotient
     case .binary(let operation, let a, let b): return zip(value(a), value(b)).map { operation.value($0, $1) }
     case .select(let condition, let a, let b):
       let c = value(condition)
@@ -154,6 +153,22 @@ struct CellBox {
     guard summands.contains(part), summands.count > 1 else { return false }
     for id in summands where !value(id).allSatisfy({ $0.low >= 0 }) { return false }
     return true
+  }
+
+  /// a / (a + rest) for numbers that are not negative: most where a is and the rest is not, between 0 and 1, also as it is
+  /// rounded.
+  private mutating func shares(_ part: CellGraph.ID, of whole: CellGraph.ID) -> [Interval] {
+    var others = graph.summands(whole)
+    if let own = others.firstIndex(of: part) { others.remove(at: own) }
+    var rest = Array(repeating: Interval.zero, count: units)
+    for id in others { rest = zip(rest, value(id)).map { $0 + $1 } }
+    return zip(value(part), rest).map { a, rest in
+      let (low, high) = (a.low / (a.low + rest.high), a.high / (a.high + rest.low))
+      // Two sums and a quotient are rounded.
+      return Interval(
+        low > 0 ? Swift.min(low * (1 - 0x1p-21), 1) : 0, high < 1 ? Swift.min(high * (1 + 0x1p-21), 1) : 1
+      ).single.intersection(Interval(0, 1))
+    }
   }
 
   /// Forgets what follows from a node, and says what it is.

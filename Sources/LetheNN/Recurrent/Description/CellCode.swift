@@ -50,7 +50,8 @@ struct CellCode: Sendable {
       case .unary(.hardSigmoid(let slope, let offset), let a):
         let line = emit(LETHE_OP_MULTIPLY_ADD, [operand(a), constant(slope), constant(offset)])
         operandOf[id] = emit(LETHE_OP_MIN, [emit(LETHE_OP_MAX, [line, constant(0)]), constant(1)])
-      case .unary, .binary, .select, .mean: stop("\(name): a mean is read before it is there")
+      case .mean: stop("\(name): a mean is read before it is there")
+      case .unary, .binary, .select: stop("\(name): a value has no operation")
       }
     }
     allocate(

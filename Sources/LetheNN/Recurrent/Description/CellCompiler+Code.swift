@@ -165,9 +165,7 @@ extension CellCompiler {
     let values = numbers.enumerated().filter { $1.stage == stage && !$1.isMean }.map {
       (place: lethe_place(LETHE_PLACE_NUMBER, $0), id: $1.id)
     }
-    let known = derivedPlaces.merging(numberPlaces { $0.stage < stage || $0.stage == stage && $0.isMean }) {
-      $1
-    }
+    let known = numberPlaces { $0.stage < stage || $0.stage == stage && $0.isMean }
     return CellCode(graph, values, known: known, name: builder.name)
   }
 

@@ -182,23 +182,23 @@ struct CellCompiler {
   }
 
   private mutating func findDerived() {
-    let used = graph.below(roots)
-    var isOfVectors: Set<CellGraph.ID> = [], isRead = Set(roots)
+    // What has a place of its own, or is a result, is no vector to others.
+    let own = Set(roots), used = graph.below(roots)
+    var isOfVectors: Set<CellGraph.ID> = [], isRead: Set<CellGraph.ID> = []
     for id in used {
       let children = graph.nodes[id].children
-      let own: Bool =
+      let isVector: Bool =
         switch graph.nodes[id] {
         case .leaf(.vector): true
         case .leaf, .mean: false
         default:
-          children.contains { isOfVectors.contains($0) }
+          !own.contains(id) && children.contains { isOfVectors.contains($0) }
             && children.allSatisfy { isOfVectors.contains($0) || graph.constant(of: $0) != nil }
         }
-      if own { isOfVectors.insert(id) } else { isRead.formUnion(children) }
+      if isVector { isOfVectors.insert(id) } else { isRead.formUnion(children) }
     }
     derived = used.filter {
       isOfVectors.contains($0) && isRead.contains($0) && !graph.nodes[$0].children.isEmpty
-        && !roots.contains($0)
     }
     require(
       builder.vectors.count + derived.count < 256, "\(builder.name): needs more than 255 vectors")

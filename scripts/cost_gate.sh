@@ -59,6 +59,9 @@ count lstm-record 4 24 --mode record --cell lstm --batch 8 --time 20 --input 28 
 count lstm-adam 4 24 --mode adam --cell lstm --batch 5 --time 12 --input 9 --hidden 40
 count mlstm-stream 200 1200 --mode stream --cell mlstm --input 24 --hidden 40
 count mlstm-train 4 24 --mode train --cell mlstm --batch 5 --time 12 --input 9 --hidden 40
+count qrnn-train 4 24 --mode train --cell qrnn --batch 5 --time 12 --input 9 --hidden 40
+count peephole-train 4 24 --mode train --cell peephole --batch 5 --time 12 --input 9 --hidden 40
+count fgn-stream 200 1200 --mode stream --cell fgn --input 24 --hidden 40
 
 if [ "${1:-}" = --update ]; then
   { echo "# step, instructions, allocations: scripts/cost_gate.sh --update"; cat "$work/costs"; } > "$record"
@@ -75,7 +78,7 @@ awk '
     else if ($2 > instructions[$1] * 1.03) { verdict = "MORE INSTRUCTIONS" }
     if (verdict != "ok") failed = 1
     own[$1] = $2
-    printf "%-12s %9d instructions (%9d on record) %6.1f allocations (%6.1f)  %s\n", $1, $2, instructions[$1], $3,
+    printf "%-14s %9d instructions (%9d on record) %6.1f allocations (%6.1f)  %s\n", $1, $2, instructions[$1], $3,
       allocations[$1], verdict
   }
   END {

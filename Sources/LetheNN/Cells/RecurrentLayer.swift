@@ -23,7 +23,7 @@ public protocol RecurrentLayer: Layer {
   ///
   /// - Precondition: the layer is built, and input and state have its shapes.
   func run(_ x: Variable, from state: RecurrentState?) -> (output: Variable, state: RecurrentState)
-  /// This layer as a stream, from the state of having seen nothing.
+  /// This layer as a stream, from what `run` begins with where no state is given.
   ///
   /// - Precondition: it is built, and runs forward only.
   func stream() -> Stream

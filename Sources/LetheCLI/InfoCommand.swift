@@ -37,7 +37,7 @@ struct InfoCommand: ParsableCommand {
       JSONFields.Value.object(
         JSONFields([
           ("index", .whole(index)), ("kind", .text(type(of: layer.0).kind)),
-          ("on_tape", .flag(type(of: layer.0).runsOnTape)), ("output", Self.list(layer.1)),
+          ("on_tape", .flag(layer.0.runsOnTape)), ("output", Self.list(layer.1)),
           ("parameters", .whole(layer.0.parameterCount)),
         ]))
     }

@@ -39,6 +39,8 @@ struct InfoCommand: ParsableCommand {
           ("index", .whole(index)), ("kind", .text(type(of: layer.0).kind)),
           ("on_tape", .flag(layer.0.runsOnTape)), ("output", Self.list(layer.1)),
           ("parameters", .whole(layer.0.parameterCount)),
+          ("direction", layer.0.direction.map { .text($0.rawValue) } ?? .null),
+          ("inside", .list(layer.0.inside.map { .text($0.title) })),
         ]))
     }
     let tensors = model.parameters.map { name, value in

@@ -34,7 +34,7 @@ import Testing
         },
       ]
       for layer in wraps {
-        #expect(layer.runsOnTape == (inner is SteppedRecurrent<ConvLSTMCell>), "\(type(of: layer).kind)")
+        #expect(layer.runsOnTape == (inner is SteppedRecurrent<ConvLSTMCell>), "\(layer.title)")
       }
     }
     let model = Sequential(input: [.any, 4, 4, 3]) {
@@ -43,7 +43,7 @@ import Testing
     }
     let lines = model.summary().split(separator: "\n")
     #expect(lines[1].hasPrefix("0 residual, on the tape "))
-    #expect(lines[2].hasPrefix("1 bidirectional, on the tape "))
+    #expect(lines[2].hasPrefix("1 bidirectional conv_lstm, on the tape "))
   }
 
   /// With kernels of one pixel every pixel is an LSTM of its own; wider ones see the neighbours.

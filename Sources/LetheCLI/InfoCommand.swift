@@ -37,8 +37,10 @@ struct InfoCommand: ParsableCommand {
       JSONFields.Value.object(
         JSONFields([
           ("index", .whole(index)), ("kind", .text(type(of: layer.0).kind)),
-          ("on_tape", .flag(type(of: layer.0).runsOnTape)), ("output", Self.list(layer.1)),
+          ("on_tape", .flag(layer.0.runsOnTape)), ("output", Self.list(layer.1)),
           ("parameters", .whole(layer.0.parameterCount)),
+          ("direction", layer.0.direction.map { .text($0.rawValue) } ?? .null),
+          ("inside", .list(layer.0.inside.map { .text($0.title) })),
         ]))
     }
     let tensors = model.parameters.map { name, value in

@@ -126,6 +126,7 @@ struct LookCommand: ParsableCommand {
         JSONFields([
           ("layer", .text(flow.layer)), ("norms", .list(flow.norms.map { .number($0) })),
           ("gate_products", .list(flow.gateProducts.map { .number($0) })),
+          ("reversed", .flag(flow.isReversed)),
         ]))
     }
     let certificates = report.certificates.map { certificate in

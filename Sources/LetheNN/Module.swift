@@ -186,8 +186,12 @@ public protocol Layer: Model, Codable {
   /// Why instruments cannot read what is remembered inside; `nil` where they can, or where nothing is.
   static var recordingLimit: String? { get }
 
-  /// Whether it is computed operation by operation on the tape, step after step, with no fused engine behind it.
-  static var runsOnTape: Bool { get }
+  /// The layers it is made of, for one that wraps others; none for all others.
+  var inside: [any Layer] { get }
+
+  /// Whether it, or a layer inside, is computed operation by operation on the tape, step after step, with no
+  /// fused engine behind it.
+  var runsOnTape: Bool { get }
 
   /// The output, with an observer looking on: layers that hold recurrent ones hand it on.
   func observed(_ x: Variable, by observer: Observer) -> Variable
@@ -197,8 +201,11 @@ extension Layer {
   /// None.
   public static var recordingLimit: String? { nil }
 
-  /// It is not.
-  public static var runsOnTape: Bool { false }
+  /// None.
+  public var inside: [any Layer] { [] }
+
+  /// Whether a layer inside is.
+  public var runsOnTape: Bool { inside.contains { $0.runsOnTape } }
 
   /// Just the output: nothing recurrent is inside.
   public func observed(_ x: Variable, by observer: Observer) -> Variable { self(x) }

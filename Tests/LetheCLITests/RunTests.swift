@@ -1,4 +1,4 @@
-import LetheTestSupport
+import Lethe
 import LetheTestSupport
 import Testing
 
@@ -59,6 +59,32 @@ import Testing
     let words = try LetheProgram.run(["info", "m.safetensors"], in: folder)
     #expect(words.output.contains("1.weight_hh_l0 [8, 8]"))
     #expect(words.output.contains("lethe.seed = 1"))
+  }
+
+  @Test func infoSaysWhichWayLayersWalkAndWhatRunsOnTheTape() throws {
+    let folder = try TemporaryFolder()
+    let model = Sequential(input: [.any, 3], seed: 1) {
+      ForgettingGateNetwork(3, outputs: .all, reversed: true)
+      Residual { SteppedRecurrent(AttentiveLSTMCell(3), outputs: .all) }
+      Bidirectional(MatrixMemory(4, rule: .mLSTM, keySize: 2, valueSize: 2))
+      Dense(2)
+    }
+    try ModelFile(model).write(to: folder.file("m"))
+    let words = try LetheProgram.run(["info", "m"], in: folder.path)
+    for title in [
+      "0 fgn, backward ", "1 residual, on the tape ", "2 bidirectional matrix_memory ", "3 dense ",
+    ] {
+      #expect(words.output.contains("\n" + title), "\(title)")
+    }
+    let info = try LetheProgram.run(["info", "m", "--json"], in: folder.path)
+    let layers = try #require(try info.objects().first?["layers"] as? [[String: Any]])
+    #expect(layers.map { $0["kind"] as? String } == ["fgn", "residual", "bidirectional", "dense"])
+    #expect(layers.map { $0["on_tape"] as? Bool } == [false, true, false, false])
+    #expect(layers.map { $0["direction"] as? String } == ["backward", nil, "both", nil])
+    #expect(
+      layers.map { $0["inside"] as? [String] } == [
+        [], ["attentive_lstm, on the tape"], ["matrix_memory", "matrix_memory, backward"], [],
+      ])
   }
 
   @Test func withoutJSONProgressGoesToStandardErrorAndResultsToStandardOutput() throws {

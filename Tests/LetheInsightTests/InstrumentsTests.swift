@@ -117,6 +117,42 @@ struct InstrumentsTests {
     #expect(report.gradients.count == 1 && report.memories.count == 1 && !report.certificates.isEmpty)
   }
 
+  /// What a page says of its gradients, without the names of layers, however the lines break.
+  private func sentences(_ report: LookReport) throws -> [String] {
+    report.text(width: 1000).split(separator: "\n").filter { $0.contains("of the gradient at") }
+      .map { String($0.replacing(", backward,", with: ",").drop { $0 != "," }.dropFirst(2)) }
+  }
+
+  @Test(
+    "backward, a gradient is what it is forward over the turned input, and is said to reach the last step")
+  func gradientsOfBackwardLayers() throws {
+    let x = input([1, 8, 3])
+    let turned = Tensor((0..<8).flatMap { t in (0..<3).map { x[0, 7 - t, $0] } }, shape: [1, 8, 3])
+    func report(_ isReversed: Bool, _ x: Tensor) throws -> LookReport {
+      var layer = LSTM(4)
+      layer.isReversed = isReversed
+      let model = try Sequential(input: [.any, 3], layers: [layer, Dense(2)], seed: 5)
+      return try LookReport(.init(model: "m", data: "d", row: 0), of: model, reading: x)
+    }
+    let (forward, backward) = (try report(false, turned), try report(true, x))
+    let flow = backward.gradients[0]
+    #expect(flow.isReversed && flow.norms[0] == 1 && flow.norms[7] < 0.9)
+    #expect(forward.gradients[0].norms == flow.norms.reversed() && !forward.gradients[0].isReversed)
+    let (a, b) = (try sentences(forward), try sentences(backward))
+    let percent = try #require(Double(b[0].prefix { $0 != "%" }))
+    #expect(abs(percent / 100 - flow.norms[7]) < 1e-3, "\(b)")
+    #expect(b[0].contains("% of the gradient at the first step reaches the last step; through a plain"))
+    #expect(
+      a == [b[0].replacing("the first step", with: "the end").replacing("last step", with: "first step")])
+
+    // The backward one of two directions.
+    let both = Sequential(input: [.any, 3], seed: 5) { LSTM(4, bidirectional: true) }
+    let two = try LookReport(.init(model: "m", data: "d", row: 0), of: both, reading: x)
+    #expect(two.gradients.map(\.isReversed) == [false, true])
+    let said = try sentences(two)
+    #expect(said.map { $0.contains("reaches the last step") } == [false, true], "\(said)")
+  }
+
   @Test("half-lives of constant gates")
   func halfLives() throws {
     func trace(_ keep: [Double], steps: Int = 20) -> MemoryTrace {

@@ -146,6 +146,31 @@ import Testing
     #expect(broken.contains("Seen outside of its proved bound, which is a mistake in the proof: broken."))
   }
 
+  /// A walk from the last step to the first ends at the first one.
+  @Test func gradientsOfBackwardLayersAreReadAsTheyWalk() {
+    func lines(_ norms: [Double], rate: Double? = nil) -> [String] {
+      var report = LookReport(headline: .init(model: "m", data: "d", row: 1), steps: norms.count)
+      report.gradients = [.init(layer: "l", isReversed: true, norms: norms, plainRate: rate)]
+      return report.text(width: 300).split(separator: "\n").map(String.init)
+    }
+    #expect(
+      lines([1, 1e-3, 1e-7]).contains(
+        "In l, the gradient vanishes: less than a millionth of what it is at the first step reaches step 3, "
+          + "2 steps later."))
+    #expect(
+      lines([1, 2000, 3000]).contains(
+        "In l, the gradient explodes: at step 2, 1 step later, it is over a thousand times what it is at the "
+          + "first step."))
+    let plain = lines([1, 0.5, 0.25], rate: 0.5)
+    #expect(
+      plain.contains(
+        "In l, 25% of the gradient at the first step reaches the last step; through a plain network with "
+          + "r = 0.5 it would be 25%."))
+    // The plain network's line lies on the layer's.
+    let sparks = plain.suffix(2).map { $0.split(separator: " ").last }
+    #expect(sparks[0] == sparks[1] && plain.suffix(2).first?.hasPrefix("whole gradient") == true, "\(plain)")
+  }
+
   @Test func boundsAreRoundedOutward() {
     var report = LookReport(headline: .init(model: "m", data: "d", row: 1), steps: 1)
     report.certificates = [

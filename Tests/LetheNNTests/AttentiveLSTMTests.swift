@@ -169,6 +169,6 @@ import Testing
     let named = Dictionary(uniqueKeysWithValues: layer.parameters.map { ($0.name, $0.value) })
     #expect(named["bias"]?.scalars == [0, 0, 0, 2, 2, 2] + Array(repeating: 0, count: 9))
     #expect(named["lag"]?.scalars == [0, 0, 0, 0])
-    #expect(layer.stateSizes == [3, 3, 9] && SteppedRecurrent<AttentiveLSTMCell>.runsOnTape)
+    #expect(layer.stateSizes == [3, 3, 9] && layer.runsOnTape)
   }
 }

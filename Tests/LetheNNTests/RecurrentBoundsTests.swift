@@ -349,6 +349,16 @@ struct RecurrentBoundsTests {
     _ = third.through(normed, ExampleBox(shape: [.any, 3], every: Interval(-1, 1)))
     #expect(third.notCovered.count == 2 && third.layers.count == 1)
     #expect(third.layers[0].source == .anything && third.layers[0]["hidden"]?.joined == Interval(-1, 1))
+
+    // Both directions are one part of the model.
+    var fourth = BoxWalk()
+    let both = Sequential(input: [.any, 3], seed: 2) {
+      Bidirectional(
+        MatrixMemory(4, rule: .mLSTM, heads: 2, keySize: 2, valueSize: 2, outputs: .all))
+      LayerNorm()
+    }
+    _ = fourth.through(both, ExampleBox(shape: [.any, 3], every: Interval(-1, 1)))
+    #expect(fourth.notCovered == ["0 matrix_memory", "1 layer_norm"])
   }
 
   /// h = W_p tanh(W x): what is projected sees the input alone.

@@ -135,6 +135,27 @@ import Testing
         """)
   }
 
+  @Test func summarySaysWhichWayLayersWalk() {
+    var backward = LSTM(4, outputs: .all)
+    backward.isReversed = true
+    let model = Sequential(input: [.any, 3]) {
+      LSTM(4, outputs: .all)
+      backward
+      GRU(4, bidirectional: true, outputs: .all)
+      ForgettingGateNetwork(4, outputs: .all, reversed: true)
+      Bidirectional(MatrixMemory(4, rule: .mLSTM, keySize: 2, valueSize: 2))
+      Dense(2)
+    }
+    let titles = model.summary().split(separator: "\n").dropFirst().map { $0.split(separator: "  ")[0] }
+    #expect(
+      titles == [
+        "0 lstm", "1 lstm, backward", "2 gru, both directions", "3 fgn, backward",
+        "4 bidirectional matrix_memory", "5 dense", "total",
+      ])
+    #expect(
+      model.layers.map { $0.direction?.rawValue } == ["forward", "backward", "both", "backward", "both", nil])
+  }
+
   @Test func statementsBuildLayers() {
     for deep in [true, false] {
       let model = Sequential(input: [4]) {

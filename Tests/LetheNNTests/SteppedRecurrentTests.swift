@@ -22,6 +22,30 @@ import Testing
     #expect(lines[2].hasPrefix("1 lstm ") && !lines[2].contains("tape"))
   }
 
+  @Test func wrappersHandOnWhatRunsOnTheTape() {
+    let stepped = SteppedRecurrent(ConvLSTMCell(filters: 3, 3), outputs: .all)
+    for inner in [stepped, LSTM(3, outputs: .all)] as [any RecurrentLayer] {
+      let wraps: [any Layer] = [
+        Bidirectional(inner), Residual { [inner] }, DenseConnection { [inner] }, TimeDistributed { [inner] },
+        Sequential { [inner] },
+        Residual {
+          Dense(3)
+          TimeDistributed { Bidirectional(inner) }
+        },
+      ]
+      for layer in wraps {
+        #expect(layer.runsOnTape == (inner is SteppedRecurrent<ConvLSTMCell>), "\(layer.title)")
+      }
+    }
+    let model = Sequential(input: [.any, 4, 4, 3]) {
+      Residual { stepped }
+      Bidirectional(stepped)
+    }
+    let lines = model.summary().split(separator: "\n")
+    #expect(lines[1].hasPrefix("0 residual, on the tape "))
+    #expect(lines[2].hasPrefix("1 bidirectional conv_lstm, on the tape "))
+  }
+
   /// With kernels of one pixel every pixel is an LSTM of its own; wider ones see the neighbours.
   @Test func convolutionsOfOnePixelAreLSTMs() throws {
     let images = numbers("images", [2, 4, 3, 2, 5])

@@ -127,7 +127,8 @@ extension LookPage {
           let range = LookPage.decades(of: lines.prefix(flow.gateProducts.isEmpty ? 1 : 2).map(\.values))
           let ticks = AxisTicks(covering: range, about: 5, integers: true)
           row(
-            flow.layer, note: "|∂s at the end / ∂s here|", line: number, style: "gradient",
+            flow.layer, note: "|∂s at \(flow.isReversed ? "the first step" : "the end") / ∂s here|",
+            line: number, style: "gradient",
             label: words.gradient(flow), into: &writer,
             gutter: { writer in
               writer.element("ul", ["class": "key"]) { writer in
@@ -160,8 +161,8 @@ extension LookPage {
     var lines = [(name: "whole gradient", values: flow.norms)]
     if !flow.gateProducts.isEmpty { lines.append(("forget gates alone", flow.gateProducts)) }
     if let rate = flow.plainRate {
-      lines.append(
-        ("plain network, r = \(LookWords.number(rate))", LookWords.plain(rate, steps: flow.norms.count)))
+      let plain = flow.turned(LookWords.plain(rate, steps: flow.norms.count))
+      lines.append(("plain network, r = \(LookWords.number(rate))", plain))
     }
     return lines
   }

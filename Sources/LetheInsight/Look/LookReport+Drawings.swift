@@ -53,7 +53,7 @@ extension LookReport {
     for flow in gradients where AxisTicks.range(of: flow.norms) != nil {
       var plot = LineChart(
         title: "How far a gradient reaches back, \(flow.layer)", xLabel: "step",
-        yLabel: "relative to the end",
+        yLabel: "relative to the \(flow.isReversed ? "first step" : "end")",
         series: LookPage.lines(of: flow).map { .init($0.name, values: $0.values, from: 1) })
       plot.xIsWhole = true
       plot.yIsLogarithmic = true

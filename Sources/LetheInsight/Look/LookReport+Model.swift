@@ -157,18 +157,18 @@ extension LookReport {
     return memory
   }
 
-  /// Beside it a plain tanh network as wide, fresh, on the same input: its factor of a step is r.
+  /// Beside it a plain tanh network as wide, fresh, on the same input and in the same direction: its factor of a
+  /// step is r.
   private static func flow(_ flow: LetheInsight.GradientFlow, _ layer: LayerRecording) -> GradientFlow {
-    let rnn = RNN(inputSize: layer.input.shape[2], hiddenSize: min(layer.units, 256))
+    var rnn = RNN(inputSize: layer.input.shape[2], hiddenSize: min(layer.units, 256))
+    rnn.isReversed = layer.isReversed
     let plain = rnn.record(layer.input.rows(0..<1)).layers.first.flatMap { LetheInsight.GradientFlow($0) }
-    func inTime(_ values: [Double]) -> [Double] {
-      // Norms are of the states after each step walked; the first is of the state before the first.
-      let steps = Array(values.dropFirst())
-      return layer.isReversed ? steps.reversed() : steps
-    }
-    return GradientFlow(
-      layer: layer.name, norms: inTime(flow.norms), gateProducts: inTime(flow.cellPath),
-      plainRate: plain?.factor)
+    var result = GradientFlow(
+      layer: layer.name, isReversed: layer.isReversed, norms: [], plainRate: plain?.factor)
+    // Norms are of the states after each step walked; the first is of the state before the first.
+    result.norms = result.turned(Array(flow.norms.dropFirst()))
+    result.gateProducts = result.turned(Array(flow.cellPath.dropFirst()))
+    return result
   }
 
   /// For inputs between the least and the largest number in the data.

@@ -237,7 +237,9 @@ extension LookReport {
   public struct GradientFlow: Sendable, Equatable {
     /// The layer.
     public var layer: String
-    /// |∂s_T/∂s_k| for each step k, the last one being 1.
+    /// Whether it walks from the last step to the first: T, the end of its walk, is then the first step.
+    public var isReversed: Bool
+    /// |∂s_T/∂s_k| for each step k in time order, 1 where the walk ends.
     public var norms: [Double]
     /// f_{k+1}…f_T, the way along the memory alone, in the mean over units; empty where there is none.
     public var gateProducts: [Double]
@@ -245,12 +247,19 @@ extension LookReport {
     public var plainRate: Double?
 
     /// The flow of a layer.
-    public init(layer: String, norms: [Double], gateProducts: [Double] = [], plainRate: Double? = nil) {
+    public init(
+      layer: String, isReversed: Bool = false, norms: [Double], gateProducts: [Double] = [],
+      plainRate: Double? = nil
+    ) {
       self.layer = layer
+      self.isReversed = isReversed
       self.norms = norms
       self.gateProducts = gateProducts
       self.plainRate = plainRate
     }
+
+    /// Between the order of time and that of the walk, which is its own inverse.
+    func turned(_ values: [Double]) -> [Double] { isReversed ? values.reversed() : values }
   }
 
   /// A bound on what a model can do, and whether it is proved.

@@ -206,28 +206,34 @@ extension LookWords {
 
   /// What to see in a gradient: where it is lost, or where it has grown.
   func gradient(_ flow: LookReport.GradientFlow) -> String {
-    let norms = flow.norms
+    // As walked: the last is where the walk ends.
+    let norms = flow.turned(flow.norms)
     guard let last = norms.indices.last(where: { AxisTicks.isDrawable(norms[$0]) }), norms[last] > 0 else {
       return "No gradient could be measured."
     }
     // The ways a gradient is lost or grows are read backward from the end, as it travels.
     let relative = norms.map { $0 / norms[last] }
     let name = "In \(LookWords.shown(flow.layer, atMost: 40)), "
+    let (start, end) = flow.isReversed ? ("last step", "the first step") : ("first step", "the end")
+    func place(_ index: Int) -> String {
+      let steps = LookWords.count(last - index, "step")
+      return flow.isReversed
+        ? "\(step(norms.count - 1 - index)), \(steps) later" : "\(step(index)), \(steps) back"
+    }
     if let lost = relative.indices.last(where: { relative[$0] < LookWords.vanished }) {
-      return name + "the gradient vanishes: less than a millionth of what it is at the end reaches "
-        + "\(step(lost)), \(LookWords.count(last - lost, "step")) back."
+      return name + "the gradient vanishes: less than a millionth of what it is at \(end) reaches "
+        + "\(place(lost))."
     }
     if let grown = relative.indices.last(where: { relative[$0] > LookWords.exploded }) {
-      return name
-        + "the gradient explodes: at \(step(grown)), \(LookWords.count(last - grown, "step")) back, "
-        + "it is over a thousand times what it is at the end."
+      return name + "the gradient explodes: at \(place(grown)), "
+        + "it is over a thousand times what it is at \(end)."
     }
     guard let first = relative.first(where: AxisTicks.isDrawable) else { return "" }
     func part(_ value: Double) -> String {
       (1e-5..<1).contains(value)
         ? LookWords.number(value * 100) + "%" : LookWords.number(value) + " times as much"
     }
-    var words = name + "\(part(first)) of the gradient at the end reaches the first step"
+    var words = name + "\(part(first)) of the gradient at \(end) reaches the \(start)"
     if let rate = flow.plainRate, rate.isFinite {
       let plain = LookWords.plain(rate, steps: norms.count)[0]
       words += "; through a plain network with r = \(LookWords.number(rate)) it would be \(part(plain))"
@@ -238,7 +244,7 @@ extension LookWords {
   static let vanished = 1e-6
   static let exploded = 1e3
 
-  /// r^(T − k) for each step k.
+  /// r^(T − k) for each step k walked.
   static func plain(_ rate: Double, steps: Int) -> [Double] {
     (0..<steps).map { Elementary.pow(rate, steps - 1 - $0) }
   }

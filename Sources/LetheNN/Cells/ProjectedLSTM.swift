@@ -4,9 +4,10 @@ import LetheCore
 ///
 ///     (i, f, u, o) as in an LSTM, over h of width `outputSize`        h_t = W_p (o_t ⊙ tanh(c_t))
 ///
-/// Parameters are PyTorch's with `proj_size`: weight_ih [4 hidden, inputs], weight_hh [4 hidden, output], bias_ih, bias_hh,
-/// weight_hr [output, hidden]. `LSTMRecipe(projection:)` goes together with the other switches of an LSTM. *Cost*: 2 · hidden · (4 · (features + output) + output) a row. *Source*: Sak, Senior &
-/// Beaufays 2014, arXiv 1402.1128.
+/// Parameters are PyTorch's with `proj_size`: weight_ih [4 hidden, inputs], weight_hh [4 hidden, output],
+/// bias_ih, bias_hh, weight_hr [output, hidden]. `LSTMRecipe(projection:)` goes together with the other switches
+/// of an LSTM. *Cost*: 2 · hidden · (4 · (features + output) + output) a row.
+/// *Source*: Sak, Senior & Beaufays 2014, arXiv 1402.1128.
 public struct ProjectedLSTMCell: RecurrentCell {
   public static let kind = "projected_lstm"
   /// The width of the cell.

@@ -9,6 +9,8 @@ public protocol RecurrentLayer: Layer {
   /// Whether it walks from the last step to the first: a row of a batch within its own length, outputs in time order. A reset
   /// then cuts what comes before it in time off from what comes after.
   var isReversed: Bool { get set }
+  /// Whether it walks both ways by itself, each with weights of its own.
+  var isBidirectional: Bool { get }
   /// The widths of the state's parts for one sequence, those of `RecurrentState.hidden` first; none where what is kept is an
   /// `AttentionCache`, which grows.
   var stateSizes: [Int] { get }
@@ -23,7 +25,7 @@ public protocol RecurrentLayer: Layer {
   ///
   /// - Precondition: the layer is built, and input and state have its shapes.
   func run(_ x: Variable, from state: RecurrentState?) -> (output: Variable, state: RecurrentState)
-  /// This layer as a stream, from the state of having seen nothing.
+  /// This layer as a stream, from what `run` begins with where no state is given.
   ///
   /// - Precondition: it is built, and runs forward only.
   func stream() -> Stream
@@ -57,6 +59,8 @@ extension SequenceStream {
 }
 
 extension RecurrentLayer {
+  /// One way only.
+  public var isBidirectional: Bool { false }
   public func stateSize(after steps: Int) -> Int { stateSizes.reduce(0, +) }
   public func emptyState(batch: Int) -> RecurrentState { zeros(batch: batch, hidden: 1) }
 

@@ -56,6 +56,8 @@ public struct Bidirectional: Layer {
     return output.dropLast() + [2 * width]
   }
 
+  public var inside: [any Layer] { [forward, backward] }
+
   public mutating func visitParameters(_ visitor: inout ParameterVisitor) {
     visitor.visit("forward", &forward)
     visitor.visit("backward", &backward)

@@ -82,6 +82,8 @@ public struct Sequential: Layer, LogitsModel {
     }
   }
 
+  public var inside: [any Layer] { layers }
+
   public mutating func visitParameters(_ visitor: inout ParameterVisitor) {
     for index in layers.indices { visitor.visit("\(index)", &layers[index]) }
   }
@@ -149,8 +151,7 @@ public struct Sequential: Layer, LogitsModel {
     var rows = [("layer", "output", "parameters")]
     for (index, layer) in layers.enumerated() {
       let shape = index < outputs.count ? outputs[index].map(Self.name).joined(separator: ", ") : "not built"
-      let kind = type(of: layer).kind + (type(of: layer).runsOnTape ? ", on the tape" : "")
-      rows.append(("\(index) \(kind)", "[\(shape)]", grouped(layer.parameterCount)))
+      rows.append(("\(index) \(layer.title)", "[\(shape)]", grouped(layer.parameterCount)))
     }
     rows.append(("total", "", grouped(parameterCount)))
     let widths = (

@@ -24,6 +24,8 @@ public struct Residual: Layer {
     return output
   }
 
+  public var inside: [any Layer] { inner.layers }
+
   public mutating func visitParameters(_ visitor: inout ParameterVisitor) { visitor.visit("inner", &inner) }
 
   public func callAsFunction(_ x: Variable) -> Variable { x + inner(x) }
@@ -57,6 +59,8 @@ public struct DenseConnection: Layer {
     return input.dropLast() + [width + more]
   }
 
+  public var inside: [any Layer] { inner.layers }
+
   public mutating func visitParameters(_ visitor: inout ParameterVisitor) { visitor.visit("inner", &inner) }
 
   public func callAsFunction(_ x: Variable) -> Variable { .concatenated([x, inner(x)]) }
@@ -83,6 +87,8 @@ public struct TimeDistributed: Layer {
     }
     return [input[0]] + (try inner.build(input: Array(input.dropFirst())))
   }
+
+  public var inside: [any Layer] { inner.layers }
 
   public mutating func visitParameters(_ visitor: inout ParameterVisitor) { visitor.visit("inner", &inner) }
 

@@ -14,11 +14,14 @@ private final class Described: Sendable {
 ///
 ///     c_t = f_t ⊙ c_{t−1} + i_t ⊙ u_t        h_t = readout(c_t, o_t)
 ///
-/// *Shapes*: x [batch, time, features] → [batch, time, directions · hidden], or [batch, directions · hidden] with
-/// `outputs: .last`, where hidden is the cell's `outputSize`; directions may also be merged. Parameters of layer k are PyTorch's:
-/// `weight_ih_l{k}` [gates · units, width below], `weight_hh_l{k}` [gates · units, hidden], `bias_ih_l{k}`, `bias_hh_l{k}`
-/// [gates · units], where units is the cell's `hiddenSize`, each also with `_reverse`. A described cell has the rows its gates ask for, one bias, and its vectors by name.
-/// *State*: nothing is kept between calls; `run` takes and gives it. No initial state is the same as zeros.
+/// *Shapes*: x [batch, time, features] → [batch, time, directions · hidden], or [batch, directions · hidden]
+/// with `outputs: .last`, where hidden is the cell's `outputSize`; directions may also be merged.
+/// *Parameters* of layer k are PyTorch's: `weight_ih_l{k}` [gates · units, width below], `weight_hh_l{k}`
+/// [gates · units, hidden], `bias_ih_l{k}`, `bias_hh_l{k}` [gates · units], where units is the cell's
+/// `hiddenSize`, each also with `_reverse`. A described cell has the rows its gates ask for, one bias, and its
+/// vectors by name.
+/// *State*: nothing is kept between calls; `run` takes and gives it. No initial state is the same as zeros,
+/// or as what is learned.
 /// *Gradient*: into inputs, weights and initial state, from outputs and final state.
 /// *Cost*: 2 · batch · time · gates · hidden · (features + hidden) forward, twice that again backward.
 public struct Recurrent<Cell: RecurrentCell>: Layer {

@@ -1,6 +1,7 @@
 import LetheCore
 
-/// The chances with which a recurrent layer zeroes numbers in training; what stays is scaled up to the same mean.
+/// The chances with which a recurrent layer zeroes numbers in training; what stays is scaled up to the same
+/// mean.
 public struct RecurrentDropout: Sendable, Codable, Equatable {
   /// Of the inputs, fresh at every step.
   public var input: Float
@@ -8,9 +9,11 @@ public struct RecurrentDropout: Sendable, Codable, Equatable {
   public var between: Float
   /// Of the outputs of the last layer.
   public var output: Float
-  /// Of the hidden state that the gates see, one mask for each sequence (Gal & Ghahramani 2016); for cells whose gates do.
+  /// Of the hidden state that the gates see, one mask for each sequence (Gal & Ghahramani 2016); for cells whose
+  /// gates do.
   public var recurrent: Float
-  /// Of the recurrent weights, for cells that have any, one mask for each batch: DropConnect (Wan et al. 2013; Merity, Keskar & Socher 2018).
+  /// Of the recurrent weights, for cells that have any, one mask for each batch: DropConnect (Wan et al. 2013;
+  /// Merity, Keskar & Socher 2018).
   public var weights: Float
 
   /// No dropout but what is given; each in 0..<1.

@@ -25,7 +25,6 @@ extension SteppedCell {
 /// *Cost*: that of its operations, each on its own: `runsOnTape` and a model's `summary` say so.
 public struct SteppedRecurrent<Cell: SteppedCell>: Layer {
   public static var kind: String { Cell.kind }
-  public static var runsOnTape: Bool { true }
   public static var recordingLimit: String? {
     "its step is ordinary operations, without gates that have names"
   }
@@ -35,6 +34,7 @@ public struct SteppedRecurrent<Cell: SteppedCell>: Layer {
   public var outputs: RecurrentOutputs
   /// Whether it walks from the last step to the first; outputs stay in time order.
   public var isReversed: Bool
+  public var runsOnTape: Bool { true }
   /// The numbers of an input at one step, once built.
   private(set) var features = 0
 

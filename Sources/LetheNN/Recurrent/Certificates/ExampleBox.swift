@@ -39,7 +39,9 @@ package struct BoxWalk {
   /// What comes out of a layer; `nil` where nothing is known.
   package mutating func through(_ layer: any Layer, _ box: ExampleBox?) -> ExampleBox? {
     if let own = layer as? any BoundedLayer { return own.bounded(box, &self) }
-    notCovered.append((path.isEmpty ? "" : path.joined(separator: ".") + " ") + type(of: layer).kind)
+    let name = (path.isEmpty ? "" : path.joined(separator: ".") + " ") + type(of: layer).kind
+    // Both directions of a layer stand at one place.
+    if !notCovered.contains(name) { notCovered.append(name) }
     return nil
   }
 

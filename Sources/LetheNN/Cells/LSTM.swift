@@ -122,14 +122,14 @@ extension Recurrent where Cell == LSTMCell {
     forgetBias: Float = 1, longestLag: Int? = nil, halfLives: ClosedRange<Float>? = nil,
     gateActivation: GateActivation = .sigmoid,
     dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil,
-    start: RecurrentStart = .lethe
+    start: RecurrentStart = .lethe, reversed: Bool = false
   ) {
     self.init(
       LSTMCell(
         hiddenSize, forgetBias: forgetBias, longestLag: longestLag, halfLives: halfLives,
         gateActivation: gateActivation),
       layers: layers, bidirectional: bidirectional, outputs: outputs, dropout: dropout, headSize: headSize,
-      start: start)
+      start: start, reversed: reversed)
   }
 
   /// Layers ready for use.
@@ -139,12 +139,13 @@ extension Recurrent where Cell == LSTMCell {
     forgetBias: Float = 1, longestLag: Int? = nil, halfLives: ClosedRange<Float>? = nil,
     gateActivation: GateActivation = .sigmoid,
     dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil,
-    start: RecurrentStart = .lethe, key: RandomKey = RandomKey(seed: 0)
+    start: RecurrentStart = .lethe, reversed: Bool = false,
+    key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       hiddenSize, layers: layers, bidirectional: bidirectional, outputs: outputs, forgetBias: forgetBias,
       longestLag: longestLag, halfLives: halfLives, gateActivation: gateActivation, dropout: dropout,
-      headSize: headSize, start: start)
+      headSize: headSize, start: start, reversed: reversed)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 }

@@ -65,7 +65,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   /// A layer that learns its input width when it is built, inside `Sequential`.
   public init(
     _ cell: Cell, layers: Int = 1, bidirectional: Bool = false, outputs: RecurrentOutputs = .last,
-    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, start: RecurrentStart = .lethe
+    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, start: RecurrentStart = .lethe,
+    reversed: Bool = false
   ) {
     self.cell = cell
     self.layers = layers
@@ -74,6 +75,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     self.dropout = dropout
     self.headSize = headSize
     self.start = start
+    isReversed = reversed
   }
 
   /// Layers ready for use.
@@ -83,11 +85,11 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     _ cell: Cell, inputSize: Int, layers: Int = 1, bidirectional: Bool = false,
     outputs: RecurrentOutputs = .all,
     dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, start: RecurrentStart = .lethe,
-    key: RandomKey = RandomKey(seed: 0)
+    reversed: Bool = false, key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       cell, layers: layers, bidirectional: bidirectional, outputs: outputs, dropout: dropout,
-      headSize: headSize, start: start)
+      headSize: headSize, start: start, reversed: reversed)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 

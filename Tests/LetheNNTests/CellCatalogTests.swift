@@ -53,6 +53,18 @@ import Testing
     try check(Self.layer(entry, .all), Self.layer(entry, .last))
   }
 
+  /// Whether a cell takes its input unit by unit is read off its equations, with columns beside it or without.
+  @Test func widthsFollowFromTheEquations() {
+    for entry in CellCatalog.all {
+      #expect(entry.isAsWideAsItsInput == ["sru", "rglru", "ema"].contains(entry.name), "\(entry.name)")
+    }
+    for scalars in 0...2 {
+      let own = CellCatalog.Entry(name: "own", summary: "") { HighwayCell(hiddenSize: $0, scalars: scalars) }
+      #expect(own.isAsWideAsItsInput)
+      expectRefusal(own.layer(8, .all), [.any, 9 + scalars], saying: "as many features as units")
+    }
+  }
+
   /// Each layer and direction has parts of its own; h of a projected cell is narrower.
   @Test func anEmptyStateHasEveryLayersParts() {
     let layer = Recurrent(ProjectedLSTMCell(4, outputSize: 3), inputSize: 5, layers: 2, bidirectional: true)
@@ -66,5 +78,21 @@ import Testing
   @Test func namesDiffer() {
     #expect(Set(CellCatalog.all.map(\.name)).count == CellCatalog.all.count)
     #expect(CellCatalog.all.allSatisfy { !$0.summary.isEmpty })
+  }
+}
+
+/// h = f ⊙ x + (1 − f) ⊙ tanh(W x), f from a column or two of the input where there are any.
+private struct HighwayCell: RecurrentCell {
+  static let kind = "highway"
+  var hiddenSize: Int
+  var scalars: Int
+
+  var description: CellDescription {
+    CellDescription("highway") { cell in
+      var sum = cell.gate("keep")
+      for number in 0..<scalars { sum = sum + cell.scalar("column \(number)") }
+      let keep = sigmoid(sum)
+      return keep * cell.input + (1 - keep) * tanh(cell.gate("candidate"))
+    }
   }
 }

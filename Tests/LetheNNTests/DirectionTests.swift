@@ -152,6 +152,47 @@ import Testing
     }
   }
 
+  /// Every initialiser takes the direction.
+  @Test func theDirectionIsAnOption() throws {
+    func same<Cell: RecurrentCell>(_ layers: [Recurrent<Cell>]) throws {
+      let results = try layers.map { layer in
+        var layer = layer
+        #expect(layer.isReversed)
+        layer.outputs = .all
+        _ = try layer.build(input: [.any, 5])
+        layer.forEachParameter { $1.value = numbers($0, $1.shape) }
+        let reversed = layer(x)
+        layer.isReversed = false
+        #expect(!sameBits(reversed, layer(x)))
+        return reversed
+      }
+      #expect(results.allSatisfy { sameBits($0, results[0]) })
+    }
+    try same([
+      Recurrent(LSTMCell(4), reversed: true), Recurrent(LSTMCell(4), inputSize: 5, reversed: true),
+      LSTM(4, reversed: true), LSTM(inputSize: 5, hiddenSize: 4, reversed: true),
+    ])
+    try same([GRU(4, reversed: true), GRU(inputSize: 5, hiddenSize: 4, reversed: true)])
+    try same([RNN(4, reversed: true), RNN(inputSize: 5, hiddenSize: 4, reversed: true)])
+  }
+
+  /// Until it is built, each direction of `Bidirectional` has the weights of the layer that was given.
+  @Test func weightsOfBothAreDrawnWhenBuilt() throws {
+    var both = Bidirectional(GRU(inputSize: 5, hiddenSize: 4))
+    func halves(_ parameters: [(name: String, value: Tensor)]) -> (ahead: [Tensor], back: [Tensor]) {
+      let ahead = parameters.filter { $0.name.hasPrefix("forward.weight") }
+      return (
+        ahead.map(\.value), parameters.filter { $0.name.hasPrefix("backward.weight") }.map(\.value)
+      )
+    }
+    let before = halves(both.parameters)
+    #expect(before.ahead.count == 2 && zip(before.ahead, before.back).allSatisfy { sameBits($0, $1) })
+    _ = try both.build(input: [.any, 5])
+    both.initialize(key: RandomKey(seed: 2))
+    let after = halves(both.parameters)
+    #expect(after.ahead.count == 2 && zip(after.ahead, after.back).allSatisfy { !sameBits($0, $1) })
+  }
+
   @Test func bothAndOneContradictEachOther() async {
     var layer = LSTM(3, bidirectional: true)
     layer.isReversed = true

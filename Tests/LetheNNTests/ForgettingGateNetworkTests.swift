@@ -194,11 +194,6 @@ import Testing
     await #expect(processExitsWith: .failure) {
       _ = ForgettingGateNetwork(inputSize: 3, hiddenSize: 4).stream().recordings
     }
-    await #expect(processExitsWith: .failure) {
-      var network = ForgettingGateNetwork(inputSize: 3, hiddenSize: 4)
-      network.gate.activation = .hardSigmoid
-      _ = network.stream()
-    }
   }
 
   /// Of a network that reads backward too, the gates lie in time order and explain its outputs.

@@ -146,13 +146,26 @@ import Testing
         saying: words)
     }
     let none = LSTMRecipe(forgetGate: false, inputGate: false, outputGate: false)
-    func ungated(_ change: (inout LSTMRecipe) -> Void) -> LSTMRecipe {
-      var recipe = none
+    func with(_ recipe: LSTMRecipe, _ change: (inout LSTMRecipe) -> Void) -> LSTMRecipe {
+      var recipe = recipe
       change(&recipe)
       return recipe
     }
+    func ungated(_ change: (inout LSTMRecipe) -> Void) -> LSTMRecipe { with(none, change) }
     refused(LSTMRecipe(forgetGate: false), bias: 5, saying: "no forget gate")
-    refused(LSTMRecipe(writing: .budget), .hardSigmoid(), saying: "budget")
+    let own = LSTMRecipe.GateForm(.hardSigmoid())
+    let owned = LSTMRecipe(gates: .init(input: own, forget: own, output: own))
+    refused(with(owned) { $0.temperature = 2 }, saying: "no form of its own")
+    refused(owned, .hardSigmoid(slope: 0.2), saying: "no form of its own")
+    for recipe in [
+      LSTMRecipe(inputGate: false, outputGate: false, hardForget: true),
+      LSTMRecipe(outputGate: false, writing: .coupled, hardForget: true),
+    ] {
+      refused(with(recipe) { $0.temperature = 2 }, saying: "no form of its own")
+      refused(recipe, .hardSigmoid(), saying: "no form of its own")
+    }
+    refused(LSTMRecipe(outputGate: false, writing: .budget), .hardSigmoid(), saying: "budget")
+    refused(LSTMRecipe(writing: .budget, gates: .init(output: own)), .hardSigmoid(), saying: "budget")
     refused(LSTMRecipe(writing: .budget, gates: .init(input: .init())), saying: "the input gate")
     refused(LSTMRecipe(writing: .coupled, gates: .init(input: .init())), saying: "the input gate")
     refused(LSTMRecipe(gates: .init(forget: .init()), hardForget: true), saying: "the forget gate")
@@ -171,6 +184,26 @@ import Testing
     refused(LSTMRecipe(projection: 2, clip: .hidden(1)), saying: "unit by unit")
     refused(LSTMRecipe(projection: 2, zoneout: .init(hidden: 0.1)), saying: "unit by unit")
     expectRefusal(GRU(4, gateActivation: .hardSigmoid(slope: -1)), [.any, 3], saying: "no rising line")
+  }
+
+  /// What acts on one gate alone is taken: a budget's output gate has the usual form, and the budget a temperature.
+  @Test func whatActsOnOneGateIsTaken() throws {
+    let hard = LSTMRecipe.GateForm(.hardSigmoid())
+    let usual = LSTMCell(Self.units, gateActivation: .hardSigmoid(), recipe: LSTMRecipe(writing: .budget))
+    let own = LSTMCell(
+      Self.units, recipe: LSTMRecipe(writing: .budget, gates: .init(output: hard)))
+    let soft = LSTMCell(Self.units, recipe: LSTMRecipe(writing: .budget))
+    #expect(sameBits(layer(usual)(x), layer(own)(x)) && !sameBits(layer(usual)(x), layer(soft)(x)))
+    let model = Sequential(input: [.any, Self.inputs], seed: 1) { Recurrent(usual, outputs: .all) }
+    let copy = try ModelFile(bytes: ModelFile(model).encoded(), name: "budget").model
+    #expect(sameBits(copy(x), model(x)))
+    let open = LSTMRecipe(outputGate: false, writing: .budget, temperature: 2)
+    let closed = LSTMRecipe(outputGate: false, writing: .budget)
+    #expect(
+      !sameBits(layer(LSTMCell(Self.units, recipe: open))(x), layer(LSTMCell(Self.units, recipe: closed))(x)))
+    let lag = LSTMCell(
+      Self.units, longestLag: 9, gateActivation: .hardSigmoid(), recipe: LSTMRecipe(writing: .budget))
+    #expect(layer(lag)(x).isFinite)
   }
 
   // MARK: Half-lives
@@ -192,7 +225,7 @@ import Testing
       expectRefusal(Recurrent(cell), [.any, 3], saying: words)
     }
     refused(LSTMCell(4, halfLives: 0...3), saying: "half-lives")
-    refused(LSTMCell(4, longestLag: 9, halfLives: 1...9), saying: "both")
+    refused(LSTMCell(4, longestLag: 9, halfLives: 1...9), saying: "a longest lag and half-lives both say how")
     refused(LSTMCell(4, forgetBias: 2, halfLives: 1...9), saying: "forget bias 2")
     refused(LSTMCell(4, halfLives: 1...9, gateActivation: .hardSigmoid()), saying: "hardSigmoid")
     refused(LSTMCell(4, halfLives: 1...9, recipe: LSTMRecipe(writing: .budget)), saying: "budget")

@@ -15,8 +15,14 @@ import Testing
   /// Where the pieces of each row begin and end.
   let pieces = [[0..<2, 2..<6, 6..<8], [0..<3, 3..<5], []]
 
-  private func layer(_ bidirectional: Bool, layers: Int = 1) throws -> Recurrent<LSTMCell> {
-    var layer = Recurrent(LSTMCell(Self.units), layers: layers, bidirectional: bidirectional, outputs: .all)
+  /// Forward, backward in time, and both.
+  static let ways = [[false], [true], [false, true]]
+
+  private func layer(_ bidirectional: Bool, layers: Int = 1, reversed: Bool = false) throws
+    -> Recurrent<LSTMCell>
+  {
+    var layer = Recurrent(
+      LSTMCell(Self.units), layers: layers, bidirectional: bidirectional, outputs: .all, reversed: reversed)
     layer.learnsInitialState = true
     _ = try layer.build(input: [.any, Self.inputs])
     layer.forEachParameter { name, parameter in
@@ -33,33 +39,80 @@ import Testing
 
   private var timing: Timing { Timing(lengths: lengths, resets: resets) }
 
-  @Test(arguments: [false, true]) func aResetIsANewSequence(bidirectional: Bool) throws {
-    let layer = try layer(bidirectional)
+  @Test(arguments: ways) func aResetIsANewSequence(ways: [Bool]) throws {
+    try check(x, timing, pieces, ways)
+  }
+
+  /// Each piece of a row is a sequence alone, and the state is that of the piece that a direction ends with.
+  private func check(_ x: Tensor, _ timing: Timing, _ pieces: [[Range<Int>]], _ ways: [Bool]) throws {
+    let layer = try layer(ways.count == 2, reversed: ways == [true])
     let whole = layer.run(Variable(x, timing: timing))
     let y = whole.output.tensor
+    #expect(whole.output.timing == timing)
     for row in 0..<2 {
       for piece in pieces[row] {
         let alone = layer.run(Variable(steps(x, row, piece)))
         #expect(sameBits(steps(y, row, piece), alone.output.tensor), "\(row) \(piece)")
-        if piece == pieces[row].last {
-          for (a, b) in zip(whole.state.hidden + whole.state.cell, alone.state.hidden + alone.state.cell)
-            .prefix(1)
-          {
+        for (way, isReversed) in ways.enumerated()
+        where piece == (isReversed ? pieces[row].first : pieces[row].last) {
+          for (a, b) in [
+            (whole.state.hidden[way], alone.state.hidden[way]),
+            (whole.state.cell[way], alone.state.cell[way]),
+          ] {
             #expect(sameBits(a.tensor.rows(row..<row + 1), b.tensor))
           }
         }
-        if piece == pieces[row].first, bidirectional {
-          let (a, b) = (whole.state.hidden[1], alone.state.hidden[1])
-          #expect(sameBits(a.tensor.rows(row..<row + 1), b.tensor))
-        }
       }
-      #expect(steps(y, row, lengths[row]..<Self.time).scalars.allSatisfy { $0 == 0 })
+      let end = pieces[row].last?.upperBound ?? 0
+      #expect(steps(y, row, end..<x.shape[1]).scalars.allSatisfy { $0 == 0 })
     }
     // An empty row's state is what it would have begun with.
     let named = Dictionary(uniqueKeysWithValues: layer.parameters.map { ($0.name, $0.value) })
-    let begin = try #require(named["initial_hidden_l0"])
-    #expect(whole.state.hidden[0].tensor.rows(2..<3).scalars == begin.scalars)
+    for (state, name) in [(whole.state.hidden[0], "hidden"), (whole.state.cell[0], "cell")] {
+      let begin = try #require(named["initial_\(name)_l0"])
+      #expect(state.tensor.rows(2..<3).scalars == begin.scalars)
+    }
   }
+
+  // MARK: Pieces of very different lengths, which go in groups
+
+  static let longTime = 60
+  let long = numbers("begin.long", [3, longTime, inputs])
+  let uneven = [[0..<1, 1..<2, 2..<3, 3..<5, 5..<9, 9..<60], [0..<40, 40..<41, 41..<42, 42..<43], []]
+  private var unevenTiming: Timing {
+    let starts = uneven.map { $0.map(\.lowerBound).filter { $0 > 0 } }
+    return Timing(
+      lengths: [60, 43, 0], resets: starts.map { starts in (0..<Self.longTime).map { starts.contains($0) } })
+  }
+
+  @Test(arguments: ways) func unevenPiecesAreSequencesToo(ways: [Bool]) throws {
+    try check(long, unevenTiming, uneven, ways)
+  }
+
+  /// Long and short pieces together hold little more than the same steps in one piece.
+  @Test func shortPiecesAreNotFilledUpToLongOnes() async {
+    await #expect(processExitsWith: .success) {
+      var layer = Recurrent(LSTMCell(8), outputs: .all)
+      layer.learnsInitialState = true
+      _ = try layer.build(input: [.any, 8])
+      layer.initialize(key: RandomKey(seed: 1))
+      let built = layer, x = numbers("cost", [1, 2000, 8])
+      func held(_ resets: [Bool]) -> Int {
+        let before = MemoryUse.now.inUse
+        var held = 0
+        _ = built.gradients { layer, tape in
+          let y = layer(tape.constant(x, timing: Timing(resets: [resets]))).sum()
+          held = MemoryUse.now.inUse - before
+          return y
+        }
+        return held
+      }
+      let one = held((0..<2000).map { $0 == 5 }), many = held((0..<2000).map { $0 < 1000 && $0 % 10 == 0 })
+      #expect(one > 0 && many < 2 * one, "\(many) bytes, and \(one) in two pieces")
+    }
+  }
+
+  // MARK: What is given
 
   /// What is given stands before the first step that no reset cuts off, and with what is learned put there by hand it is
   /// the same as nothing given.
@@ -97,11 +150,13 @@ import Testing
   }
 
   /// Gradients are those of the pieces, each a sequence of its own.
-  @Test(arguments: [1, 2]) func gradientsAreThoseOfThePieces(layers: Int) throws {
+  @Test(arguments: [1, 2], [false, true]) func gradientsAreThoseOfThePieces(layers: Int, isLong: Bool) throws
+  {
     let layer = try layer(layers == 1, layers: layers)
+    let x = isLong ? long : x, timing = isLong ? unevenTiming : timing, pieces = isLong ? uneven : pieces
     func loss(_ y: Variable, _ weights: Tensor) -> Variable { (y * y * Variable(weights)).sum() }
     let width = layers == 1 ? 2 * Self.units : Self.units
-    let weights = numbers("begin.loss", [3, Self.time, width])
+    let weights = numbers("begin.loss", [3, x.shape[1], width])
     let (_, together) = layer.gradients { layer, tape in
       loss(layer(tape.constant(x, timing: timing)), weights)
     }
@@ -160,6 +215,41 @@ import Testing
     let plain = trained(nil), cut = trained(Timing(resets: resets))
     #expect(sameBits(steps(plain, 0, 0..<2), steps(cut, 0, 0..<2)))
     #expect(!sameBits(steps(plain, 0, 2..<3), steps(cut, 0, 2..<3)))
+  }
+
+  /// A reset at the first step, with nothing before it, is none: also for instruments.
+  @Test(arguments: ways) func aResetAtTheFirstStepIsNone(ways: [Bool]) throws {
+    let layer = try layer(ways.count == 2, layers: 2, reversed: ways == [true])
+    // Past the end of the second row nothing begins.
+    let flags = Timing(lengths: [8, 3, 0], resets: resets.map { _ in (0..<8).map { $0 == 0 } })
+    var late = flags
+    late.resets?[1][3] = true
+    let lengths = Timing(lengths: flags.lengths)
+    let plain = layer.record(x, timing: lengths)
+    for timing in [flags, late] {
+      let seen = layer.record(x, timing: timing)
+      #expect(sameBits(seen.output, plain.output))
+      #expect(sameBits(layer(Variable(x, timing: timing)).tensor, plain.output))
+      #expect(layer(Variable(x, timing: timing)).timing == timing)
+      for (a, b) in zip(seen.layers, plain.layers) {
+        #expect(a.values.mapValues(\.scalars) == b.values.mapValues(\.scalars))
+        #expect(!a.startsAnew(at: 0) && a.memory()?.keep == b.memory()?.keep)
+      }
+      let gates = layer.gateValues(Variable(x, timing: timing))
+      #expect(
+        gates.mapValues(\.scalars)
+          == layer.gateValues(Variable(x, timing: lengths)).mapValues(\.scalars))
+    }
+  }
+
+  @Test func instrumentsTakePiecesOneByOne() async {
+    await #expect(processExitsWith: .failure) {
+      var layer = Recurrent(LSTMCell(3), outputs: .all)
+      layer.learnsInitialState = true
+      _ = try layer.build(input: [.any, 2])
+      layer.initialize(key: RandomKey(seed: 1))
+      _ = layer.record(Tensor(zeros: [1, 2, 2]), timing: Timing(resets: [[false, true]]))
+    }
   }
 
   @Test func streamsAndWholeSequencesBeginAlike() throws {

@@ -41,10 +41,8 @@ struct LawSubject: Sendable {
   static func of(_ entry: CellCatalog.Entry, units: Int) -> LawSubject {
     let layer = entry.layer(units, .all)
     guard let description = entry.cell?(units).description else { return make(entry.name, layer) }
-    let takesItsInput =
-      description.complaint(inputs: units + description.scalars + 1, units: units) != nil
     var subject = make(
-      entry.name, layer, features: takesItsInput ? units : 3, scalars: description.scalars)
+      entry.name, layer, features: description.takesItsInput ? units : 3, scalars: description.scalars)
     subject.isStraightThrough = entry.isStraightThrough
     return subject
   }

@@ -17,7 +17,7 @@ public struct CellCatalog: Sendable {
     public var wantsDenseBefore = false
 
     /// Whether it takes its input unit by unit, so that input and layer are of one width.
-    package var isAsWideAsItsInput: Bool { cell?(8).description.complaint(inputs: 9, units: 8) != nil }
+    package var isAsWideAsItsInput: Bool { cell?(8).description.takesItsInput ?? false }
 
     /// A kind of cell of your own, for `lethe`-like commands of your own.
     public init(

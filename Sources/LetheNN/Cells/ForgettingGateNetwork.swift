@@ -56,12 +56,13 @@ public struct ForgettingGateNetwork: Layer {
     set { memory.isReversed = newValue }
   }
 
-  /// The forget-gate layer.
-  public var gate: Dense
+  /// The forget-gate layer. This and the two below follow from the options above whenever the network is built; parameters are
+  /// set through `forEachParameter`.
+  public private(set) var gate: Dense
   /// The memory unit.
-  public var memory: LSTM
+  public private(set) var memory: LSTM
   /// V.
-  public var recallMap: Dense
+  public private(set) var recallMap: Dense
 
   /// A network that learns its input width when it is built, inside `Sequential`.
   public init(

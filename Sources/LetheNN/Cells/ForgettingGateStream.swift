@@ -83,9 +83,6 @@ private final class ReadOut: @unchecked Sendable {
       return PackedFactor(
         MatrixView(weight.value.pointer, row: 1, column: width), depth: width, columns: rows)
     }
-    require(
-      network.gate.activation == .sigmoid && network.gate.usesBias,
-      "stream: the gate layer is not σ(W x + b), with which the network was built")
     isTwice = network.outputGate == .twice
     gate = packed(network.gate.weight)
     bias = network.gate.bias.value

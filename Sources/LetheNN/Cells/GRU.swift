@@ -66,12 +66,13 @@ extension Recurrent where Cell == GRUCell {
     _ hiddenSize: Int, layers: Int = 1, bidirectional: Bool = false, outputs: RecurrentOutputs = .last,
     reset: ResetPlacement = .after, updateBias: Float = 0, gateActivation: GateActivation = .sigmoid,
     dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil,
-    start: RecurrentStart = .lethe
+    start: RecurrentStart = .lethe, reversed: Bool = false
   ) {
     self.init(
       GRUCell(hiddenSize, reset: reset, updateBias: updateBias, gateActivation: gateActivation),
       layers: layers,
-      bidirectional: bidirectional, outputs: outputs, dropout: dropout, headSize: headSize, start: start)
+      bidirectional: bidirectional, outputs: outputs, dropout: dropout, headSize: headSize, start: start,
+      reversed: reversed)
   }
 
   /// Layers ready for use.
@@ -80,12 +81,13 @@ extension Recurrent where Cell == GRUCell {
     outputs: RecurrentOutputs = .all,
     reset: ResetPlacement = .after, updateBias: Float = 0, gateActivation: GateActivation = .sigmoid,
     dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil,
-    start: RecurrentStart = .lethe, key: RandomKey = RandomKey(seed: 0)
+    start: RecurrentStart = .lethe, reversed: Bool = false,
+    key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       hiddenSize, layers: layers, bidirectional: bidirectional, outputs: outputs, reset: reset,
       updateBias: updateBias, gateActivation: gateActivation, dropout: dropout, headSize: headSize,
-      start: start)
+      start: start, reversed: reversed)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 

@@ -79,6 +79,11 @@ public struct LSTMCell: RecurrentCell {
     }
     try Initializer.check(longestLag: longestLag, Self.kind)
     if let halfLives { try checkHalfLives(Self.kind, halfLives) }
+    if let longestLag, let halfLives {
+      throw LetheError(
+        Self.kind, "a longest lag and half-lives both say how forget biases start", expected: "one of them",
+        found: "longest lag \(longestLag), half-lives \(halfLives)")
+    }
     if let spread = longestLag.map({ _ in "longest lag" }) ?? halfLives.map({ _ in "half-lives" }),
       let fault = notSpread
     {
@@ -92,14 +97,15 @@ public struct LSTMCell: RecurrentCell {
   }
   /// Why a spread of forget biases would not give the half-lives that it is for; `nil` if it does.
   private var notSpread: String? {
-    if longestLag != nil && halfLives != nil { return "both a longest lag and half-lives" }
     if forgetBias != 1 { return "forget bias \(forgetBias)" }
     guard let recipe else { return gateActivation == .sigmoid ? nil : "gate activation \(gateActivation)" }
     if !recipe.forgetGate { return "no forget gate" }
     if recipe.hardForget { return "a hard forget gate" }
     if halfLives != nil && recipe.writing == .budget { return "a budget, where f is no σ(sum)" }
     let form = recipe.forms(gateActivation).forget
-    if form.activation != .sigmoid { return "gate activation \(form.activation)" }
+    if recipe.writing != .budget && form.activation != .sigmoid {
+      return "gate activation \(form.activation)"
+    }
     if form.temperature != 1 { return "temperature \(form.temperature)" }
     if case .sums(let bound) = recipe.clip { return "sums clipped at \(bound)" }
     return nil
@@ -116,14 +122,14 @@ extension Recurrent where Cell == LSTMCell {
     forgetBias: Float = 1, longestLag: Int? = nil, halfLives: ClosedRange<Float>? = nil,
     gateActivation: GateActivation = .sigmoid,
     dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil,
-    start: RecurrentStart = .lethe
+    start: RecurrentStart = .lethe, reversed: Bool = false
   ) {
     self.init(
       LSTMCell(
         hiddenSize, forgetBias: forgetBias, longestLag: longestLag, halfLives: halfLives,
         gateActivation: gateActivation),
       layers: layers, bidirectional: bidirectional, outputs: outputs, dropout: dropout, headSize: headSize,
-      start: start)
+      start: start, reversed: reversed)
   }
 
   /// Layers ready for use.
@@ -133,12 +139,13 @@ extension Recurrent where Cell == LSTMCell {
     forgetBias: Float = 1, longestLag: Int? = nil, halfLives: ClosedRange<Float>? = nil,
     gateActivation: GateActivation = .sigmoid,
     dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil,
-    start: RecurrentStart = .lethe, key: RandomKey = RandomKey(seed: 0)
+    start: RecurrentStart = .lethe, reversed: Bool = false,
+    key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       hiddenSize, layers: layers, bidirectional: bidirectional, outputs: outputs, forgetBias: forgetBias,
       longestLag: longestLag, halfLives: halfLives, gateActivation: gateActivation, dropout: dropout,
-      headSize: headSize, start: start)
+      headSize: headSize, start: start, reversed: reversed)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 }

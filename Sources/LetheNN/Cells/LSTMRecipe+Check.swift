@@ -36,13 +36,25 @@ extension LSTMRecipe {
       return "the forget gate has no sum of its own form here"
     }
     if gates?.output != nil && !outputGate { return "there is no output gate whose form could be chosen" }
-    if isBudget && activation != .sigmoid {
-      return "a budget is kept by exponentials, not by \(activation); choose the output gate's form in gates"
+    if (peepholes || fullGateRecurrence) && !(forgetGate || inputGate || outputGate) {
+      return "there is no gate that could look"
     }
-    if forgetGate || inputGate || outputGate { return nil }
-    if peepholes || fullGateRecurrence { return "there is no gate that could look" }
-    if activation != .sigmoid || temperature != 1 { return "there is no gate that could be harder or softer" }
+    if takesUsualForm { return nil }
+    if isBudget {
+      return activation == .sigmoid
+        ? nil : "a budget is kept by exponentials, not by \(activation), and no output gate could take that"
+    }
+    if activation != .sigmoid || temperature != 1 {
+      return "there is no gate that could be harder or softer and has no form of its own"
+    }
     return nil
+  }
+
+  /// Whether some gate opens its sum by `gateActivation`, over `temperature`, and not by a form of its own.
+  private var takesUsualForm: Bool {
+    inputGate && writing == .free && gates?.input == nil
+      || forgetGate && writing != .budget && !hardForget && gates?.forget == nil
+      || outputGate && gates?.output == nil
   }
 
   /// What contradicts itself in it; `nil` if nothing does.

@@ -46,12 +46,12 @@ extension Recurrent where Cell == RNNCell {
     _ hiddenSize: Int, layers: Int = 1, bidirectional: Bool = false, outputs: RecurrentOutputs = .last,
     activation: RNNCell.Nonlinearity = .tanh, dropout: RecurrentDropout = RecurrentDropout(),
     headSize: Int? = nil,
-    start: RecurrentStart = .lethe
+    start: RecurrentStart = .lethe, reversed: Bool = false
   ) {
     self.init(
       RNNCell(hiddenSize, activation: activation), layers: layers, bidirectional: bidirectional,
       outputs: outputs,
-      dropout: dropout, headSize: headSize, start: start)
+      dropout: dropout, headSize: headSize, start: start, reversed: reversed)
   }
 
   /// Layers ready for use.
@@ -60,11 +60,12 @@ extension Recurrent where Cell == RNNCell {
     outputs: RecurrentOutputs = .all,
     activation: RNNCell.Nonlinearity = .tanh, dropout: RecurrentDropout = RecurrentDropout(),
     headSize: Int? = nil,
-    start: RecurrentStart = .lethe, key: RandomKey = RandomKey(seed: 0)
+    start: RecurrentStart = .lethe, reversed: Bool = false,
+    key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       hiddenSize, layers: layers, bidirectional: bidirectional, outputs: outputs, activation: activation,
-      dropout: dropout, headSize: headSize, start: start)
+      dropout: dropout, headSize: headSize, start: start, reversed: reversed)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 }

@@ -19,7 +19,8 @@ public struct Bidirectional: Layer {
   /// How the outputs of the two become one.
   public var merge: DirectionMerge
 
-  /// Such a layer in both directions, whichever it has; to be built inside `Sequential`.
+  /// Such a layer in both directions, whichever it has; to be built inside `Sequential`, which draws weights for each of the
+  /// two. Until then both are copies of the layer with the weights it has, also one that is built already.
   public init(_ layer: any RecurrentLayer, merge: DirectionMerge = .concat) {
     (forward, backward, self.merge) = (layer, layer, merge)
     forward.isReversed = false

@@ -1,5 +1,8 @@
 /// Inputs that a cell takes as they are, and their gradients. Rows are block-major: [block][row][16].
 extension CellDescription {
+  /// Whether it takes its input unit by unit, so that input, but for its scalars, and layer are of one width.
+  package var takesItsInput: Bool { fixedInputs.contains { $0.input == .identity } }
+
   /// The columns of the input that weights see.
   func seen(_ inputs: Int) -> Int { inputs - scalars }
 

@@ -38,6 +38,10 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   public var merge = DirectionMerge.concat
   /// Whether the state that a sequence starts from is learned, where none is given and after each reset:
   /// `initial_hidden_l0` and so on.
+  ///
+  /// With resets after a first step, `record` and `gateValues` stop: take such sequences apart there. *Cost* of such resets: what
+  /// lies between them goes through the engine as sequences of their own, which copies inputs and outputs into batches at most
+  /// twice as large; one pass where that is enough, else one for each power of two of their lengths.
   public var learnsInitialState = false
   /// Whose rules matrices and biases start by.
   public var start = RecurrentStart.lethe
@@ -68,7 +72,8 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   /// A layer that learns its input width when it is built, inside `Sequential`.
   public init(
     _ cell: Cell, layers: Int = 1, bidirectional: Bool = false, outputs: RecurrentOutputs = .last,
-    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, start: RecurrentStart = .lethe
+    dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, start: RecurrentStart = .lethe,
+    reversed: Bool = false
   ) {
     self.cell = cell
     self.layers = layers
@@ -77,6 +82,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     self.dropout = dropout
     self.headSize = headSize
     self.start = start
+    isReversed = reversed
   }
 
   /// Layers ready for use.
@@ -86,11 +92,11 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
     _ cell: Cell, inputSize: Int, layers: Int = 1, bidirectional: Bool = false,
     outputs: RecurrentOutputs = .all,
     dropout: RecurrentDropout = RecurrentDropout(), headSize: Int? = nil, start: RecurrentStart = .lethe,
-    key: RandomKey = RandomKey(seed: 0)
+    reversed: Bool = false, key: RandomKey = RandomKey(seed: 0)
   ) {
     self.init(
       cell, layers: layers, bidirectional: bidirectional, outputs: outputs, dropout: dropout,
-      headSize: headSize, start: start)
+      headSize: headSize, start: start, reversed: reversed)
     builtOrStop(input: [.any, inputSize], key: key)
   }
 
@@ -247,6 +253,7 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
   /// directions that of the forward one. Empty for cells without gates. `record` tells more.
   ///
   /// *Shapes*: x [batch, time, features] → each [batch, time, hidden].
+  /// - Precondition: a layer that learns its initial state has no resets, but for some at step 0 with no state given.
   public func gateValues(_ x: Variable, from state: RecurrentState? = nil) -> [String: Tensor] {
     let gates = Set(description.gates).subtracting(description.states)
     let observer = Observer(keeping: { gates.contains($0) })
@@ -278,17 +285,22 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
           + "of shape \([x.shape[0], units]), got "
           + "\(state.hidden.map(\.shape)) and \(state.cell.map(\.shape))")
     }
-    let (batch, time, timing) = (x.shape[0], x.shape[1], x.timing)
+    let (batch, time) = (x.shape[0], x.shape[1])
     require(!(isBidirectional && isReversed), "\(name): in both directions, and in the backward one alone")
     let ways = ways
-    let layouts = ways.map {
-      SequenceLayout(batch: batch, time: time, timing: timing, isReversed: $0)
-    }
-    let pieces = learnsInitialState ? SequencePieces(batch: batch, time: time, timing: timing) : nil
+    let pieces =
+      learnsInitialState
+      ? SequencePieces(
+        batch: batch, time: time, timing: x.timing, followsState: state != nil && !isReversed) : nil
     require(
       pieces == nil || observer == nil,
       "\(name): sequences that begin anew from a learned state are recorded one by one")
-    var input = x.dropped(dropout.input)
+    // What pieces leave of the resets is at first steps, where what is learned stands in any case.
+    let timing = learnsInitialState ? x.timing.map { Timing(lengths: $0.lengths) } : x.timing
+    let layouts = ways.map {
+      SequenceLayout(batch: batch, time: time, timing: timing, isReversed: $0)
+    }
+    var input = x.dropped(dropout.input).timed(timing)
     var final = RecurrentState(hidden: [])
     var gate: Variable?
     for layer in 0..<layers {
@@ -332,9 +344,9 @@ public struct Recurrent<Cell: RecurrentCell>: Layer {
       input = sides.count == 1 ? sides[0] : merge(sides)
       if !isTop { input = input.dropped(dropout.between) }
     }
-    var output = input
+    var output = outputs == .all ? input.timed(x.timing) : input
     if headSize != nil {
-      output = head(.concatenated([output, x]).timed(timing))
+      output = head(.concatenated([output, x]).timed(x.timing))
       if outputs == .last { output = output.lastStep(backward: isReversed) }
     }
     return (output.dropped(dropout.output), final, gate)

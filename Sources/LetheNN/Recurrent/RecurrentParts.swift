@@ -94,8 +94,8 @@ extension CellDescription {
   }
 
   /// Why a layer of this cell cannot have such an input; `nil` if it can.
-  package func complaint(inputs: Int, units: Int) -> (expected: String, found: Int, advice: String)? {
-    if fixedInputs.contains(where: { $0.input == .identity }) && inputs - scalars != units {
+  func complaint(inputs: Int, units: Int) -> (expected: String, found: Int, advice: String)? {
+    if takesItsInput && inputs - scalars != units {
       return (
         "as many features as units, \(units)\(scalars > 0 ? ", and \(scalars) more" : "")", inputs,
         "this cell takes its input unit by unit; put a Dense layer before it"

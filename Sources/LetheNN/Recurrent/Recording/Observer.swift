@@ -136,6 +136,7 @@ extension Layer {
   /// Runs in evaluation mode and keeps what every recurrent layer did at every step.
   ///
   /// *Cost*: up to a third more than to run; what `keeping` leaves out is not copied.
+  /// - Precondition: sequences that a layer with a learned initial state reads have no resets but at their first step.
   public func record(
     _ x: Tensor, timing: Timing? = nil, keeping: @escaping (String) -> Bool = { _ in true }
   ) -> Recording {

@@ -55,6 +55,18 @@ import Testing
     #expect(try folder.names() == ["m"])
   }
 
+  @Test func saysWhichGradientsWalkBackward() throws {
+    let folder = try TemporaryFolder()
+    let model = Sequential(input: [.any, 3], seed: 1) { LSTM(4, bidirectional: true) }
+    try ModelFile(model).write(to: folder.file("m"))
+    try NPY.write(numbers("look", [9, 3]), to: folder.file("x.npy"))
+    let result = try LetheProgram.run(["look", "m", "x.npy", "--json"], in: folder.path)
+    let flows = try #require(try result.objects().first?["gradient_flow"] as? [[String: Any]])
+    #expect(flows.map { $0["reversed"] as? Bool } == [false, true])
+    let norms = flows.compactMap { $0["norms"] as? [Double] }
+    #expect(norms.map(\.count) == [9, 9] && norms[0].last == 1 && norms[1].first == 1)
+  }
+
   /// Of a memory that cannot be read the answer is told nevertheless.
   @Test func tellsTheAnswerOfWhatItCannotRead() throws {
     let folder = try TemporaryFolder()

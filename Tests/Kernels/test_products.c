@@ -147,6 +147,8 @@ static void case_of(int64_t rows, int64_t k, int64_t columns, left_kind left, in
     float *y = results[way] = output(size);
     p.initial = from;
     p.out = y;
+    // What is asked for meanwhile changes nothing.
+    if (way == 1) p.fetch = (lethe_fetch){.at = b, .apart = columns, .floats = columns, .blocks = k};
     if (initial == NO_INITIAL) {  // strides without numbers mean nothing
       p.initial_row = p.out_row;
       p.initial_group = p.out_group;

@@ -21,7 +21,7 @@ LETHE_AI void product_tile(const lethe_product *p, tile_args *t, int64_t row, in
   ptrdiff_t vec = p->group == 1 ? p->out_group : 16;
   const float *init = zeros_row;
   ptrdiff_t init_row = 0, init_vec = 0;
-  if (!first || p->initial == p->out) { init = p->out + at; init_row = p->out_row; init_vec = vec; }
+  if (!first || p->adds) { init = p->out + at; init_row = p->out_row; init_vec = vec; }
   else if (p->initial) {
     init = p->initial + (p->initial_row * row + block / p->group * p->initial_group + block % p->group * 16);
     init_row = p->initial_row; init_vec = p->group == 1 ? p->initial_group : 16;

@@ -32,8 +32,9 @@ package func multiply(
   let direct = b.column == 1 && columns % 16 == 0 && (rows < 8 || columns <= 512)
   let packed = direct ? nil : PackedFactor(b, depth: depth, columns: columns, threads: threads)
   let right = packed?.panels ?? PackedFactor.unpacked(b, columns: columns)
-  let initial = adding ? UnsafePointer(out) : bias
-  let product = lethe_product(a, right, depth: depth, initial: initial, into: out)
+  var whole = lethe_product(a, right, depth: depth, initial: bias, into: out)
+  whole.adds = adding
+  let product = whole
   // Split what has more tiles, and never below one tile.
   if panels >= (rows + 5) / 6 {
     let parts = max(1, min(threads, panels))

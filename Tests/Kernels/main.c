@@ -13,7 +13,7 @@
 
 // The digests of all results, on any processor. They change with the tests, or when a kernel's bits do: then every
 // result that users have kept changes too, and a decision record must say so.
-static const uint64_t digest_full = 0x4a4fa2b8451314beu, digest_small = 0xc6ebbf4b58177628u;
+static const uint64_t digest_full = 0x3afc852bcdbb24dfu, digest_small = 0x1214f451e5165f3eu;
 static const uint64_t digest_start = 0xcbf29ce484222325u;
 
 static double seconds(void) {

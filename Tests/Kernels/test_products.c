@@ -154,7 +154,7 @@ static void case_of(int64_t rows, int64_t k, int64_t columns, left_kind left, in
       p.initial_group = p.out_group;
     }
     if (initial == ACCUMULATED) {
-      p.initial = y;
+      p.adds = true;
       for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < (whole_blocks ? blocks_of(columns) * 16 : columns); c++)
           y[result_place(&p, r, c)] = c < columns ? start[r * columns + c] : 0;
@@ -196,6 +196,25 @@ static void case_of(int64_t rows, int64_t k, int64_t columns, left_kind left, in
   }
   equal_bits("chain of fused multiply-adds", dense, chain, rows * columns);
   check(in_bounds, "further from the double product than rounding explains");
+  release();
+}
+
+// Results of later rows may be handed out with a row 0 that lies outside their memory, where the bias happens to be.
+static void bias_where_row_0_would_be(void) {
+  label("the bias lies where row 0 of the result would");
+  enum { ROWS = 5, K = 3, COLUMNS = 16 };
+  float *a = input(ROWS * K), *b = input(K * COLUMNS), *y = output(ROWS * COLUMNS), *want = input(ROWS * COLUMNS);
+  for (int64_t c = 0; c < COLUMNS; c++) y[c] = b[c] + 1;
+  lethe_product p = {.left = lay_left(ROW_MAJOR, a, ROWS, K), .right = lay_right(4, b, K, COLUMNS), .initial = y,
+                     .initial_group = 16, .out = y, .out_row = COLUMNS, .out_group = 16, .group = 1};
+  kernels->product(&p, 1, ROWS, 0, 1);
+  for (int64_t r = 0; r < ROWS; r++)
+    for (int64_t c = 0; c < COLUMNS; c++) {
+      float s = b[c] + 1;
+      for (int64_t k = 0; k < K && r > 0; k++) s = fmaf(a[r * K + k], b[k * COLUMNS + c], s);
+      want[r * COLUMNS + c] = s;
+    }
+  equal_bits("rows after the first", y, want, ROWS * COLUMNS);
   release();
 }
 
@@ -259,6 +278,7 @@ void test_products(void) {
   static const int64_t ks[] = {1, 7, 16, 17, 255, 256, 257, 600}, columns[] = {1, 15, 16, 17, 63, 64, 65, 130};
   static const int64_t few_rows[] = {1, 5, 7, 13}, few_ks[] = {1, 17, 257}, few_columns[] = {1, 17, 65, 130};
   seed(21);
+  bias_where_row_0_would_be();
   // Every size, with kinds that change from one to the next (their numbers share no factor, so all pairs occur).
   int turn = 0;
   if (is_small) {

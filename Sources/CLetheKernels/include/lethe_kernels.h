@@ -42,7 +42,8 @@ typedef struct lethe_panels {
 // out(row, column) = initial(row, column) + sum over k of left(row, k) * right(k, column), k ascending.
 // Column c of row r is out[r * out_row + (c / 16) / group * out_group + (c / 16) % group * 16 + c % 16]; where left rows
 // come in groups of row_width and out_row_block is not 0, r * out_row is r / row_width * out_row_block + r % row_width *
-// out_row. initial has its own strides (NULL: zeros; initial_row 0: one row for all), unless it is out itself.
+// out_row. initial has its own strides (NULL: zeros; initial_row 0: one row for all); with `adds` it is what out holds.
+// Pointers are not compared: out may point to a row 0 outside its memory, where another buffer begins.
 // `dense` says that columns past the last must not be touched (row-major results); otherwise whole blocks are
 // written. Rows [row0, row1) and panels [panel0, panel1) only.
 // `fetch`, where it is given, says what this core reads after the product and another one wrote last: `blocks` runs of `floats`
@@ -61,7 +62,7 @@ typedef struct lethe_product {
   float *_Null_unspecified out;
   ptrdiff_t out_row, out_row_block, out_group;
   int64_t group;
-  bool dense;
+  bool adds, dense;
   lethe_fetch fetch;
 } lethe_product;
 

@@ -105,7 +105,8 @@ struct Convolution {
     var product = lethe_product()
     product.left = windows(imageWidth: paddedWidth, outWidth: outWidth, channels: channels, stride: stride)
     product.right = panels.operand
-    product.startFrom(bias.map { UnsafePointer($0.pointer) }, row: 0)
+    product.initial = bias.map { UnsafePointer($0.pointer) }
+    product.initial_group = 16
     product.rowMajor(columns: filters)
     let (image, y) = (padded.pointer, result.pointer)
     let grain = max(1, 1 << 17 / max(1, 2 * outWidth * filters * depth))
@@ -199,7 +200,7 @@ struct Convolution {
       product.right.w_panel = 64
       product.right.w_k = filters
     }
-    product.startFrom(isFirst ? nil : UnsafePointer(dw), row: blockWidth)
+    product.adds = !isFirst
     product.rowMajor(columns: blockWidth)
     product.out = dw
     kernels.product(&product, 0, Int64(depth), 0, panels)
@@ -226,7 +227,6 @@ struct Convolution {
     product.left = windows(imageWidth: width + kernelWidth - 1, outWidth: width, channels: filters, stride: 1)
     product.left.a = dilated
     product.right = panels.operand
-    product.startFrom(nil, row: 0)
     product.rowMajor(columns: channels)
     product.out = dx
     kernels.product(&product, 0, Int64(height * width), 0, panels.count)
@@ -307,12 +307,6 @@ private final class Panels {
 }
 
 extension lethe_product {
-  fileprivate mutating func startFrom(_ start: UnsafePointer<Float>?, row: Int) {
-    initial = start
-    initial_row = row
-    initial_group = 16
-  }
-
   fileprivate mutating func rowMajor(columns: Int) {
     out_row = columns
     out_group = 16

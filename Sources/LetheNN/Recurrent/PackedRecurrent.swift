@@ -179,7 +179,6 @@ extension lethe_product {
     var product = self
     product.left.a += run.first * left.a_row
     product.out += run.first * out_row
-    if initial == UnsafePointer(out) { product.initial = UnsafePointer(product.out) }
     if run.count > 1 {
       product.left.row_width = Int64(run.width)
       product.left.row_block = run.apart * left.a_row

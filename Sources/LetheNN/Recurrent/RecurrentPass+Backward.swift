@@ -149,7 +149,7 @@ extension RecurrentPass {
     let group = description.projections[number], count = group.rows.count
     var product = lethe_product()
     product.left.a = UnsafePointer(gates + group.first * 16)
-    product.initial = number > 0 ? UnsafePointer(target) : nil
+    product.adds = number > 0
     product.left.a_row = slots * 16
     product.left.a_k = 1
     product.left.a_block = gatesBlock

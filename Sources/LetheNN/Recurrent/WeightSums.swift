@@ -56,7 +56,7 @@ struct WeightSums {
       product.right.w_panel = gatesBlock * (panel / count)
       product.right.w_vec = count == 1 ? gatesBlock : 0
       product.right.w_k = slots * 16
-      product.initial = isFirst ? nil : UnsafePointer(sum.pointer)
+      product.adds = !isFirst
       product.out = sum.pointer
       product.out_row = count * 16
       product.out_group = k * count * 16

@@ -61,6 +61,7 @@ count mlstm-stream 200 1200 --mode stream --cell mlstm --input 24 --hidden 40
 count mlstm-train 4 24 --mode train --cell mlstm --batch 5 --time 12 --input 9 --hidden 40
 count qrnn-train 4 24 --mode train --cell qrnn --batch 5 --time 12 --input 9 --hidden 40
 count peephole-train 4 24 --mode train --cell peephole --batch 5 --time 12 --input 9 --hidden 40
+count forecaster 200 1200 forecaster
 count fgn-stream 200 1200 --mode stream --cell fgn --input 24 --hidden 40
 
 if [ "${1:-}" = --update ]; then

@@ -29,15 +29,15 @@ struct BenchCommand: ParsableCommand {
       """)
 
   enum Work: String, CaseIterable, ExpressibleByArgument {
-    case shape, grid, cells, mnist, ptb, convlstm
+    case shape, grid, cells, mnist, ptb, convlstm, forecaster
     var model: ModelBenchmark.Work? { ModelBenchmark.Work(rawValue: rawValue) }
   }
 
   @Argument(
     help: """
       One shape; a grid of shapes (lstm and gru in all modes unless --cell or --mode say less); all cells at one shape \
-      (train and infer unless --mode says less); or a training step of a whole model: the recipe for MNIST, the small \
-      language model on Penn Treebank, or a convolutional LSTM over images.
+      (train and infer unless --mode says less); or a whole model: a training step of the recipe for MNIST, of the small \
+      language model on Penn Treebank, or of a convolutional LSTM over images; a step of a small forecaster as a stream.
       """)
   var work = Work.shape
   @Option(
@@ -125,7 +125,7 @@ struct BenchCommand: ParsableCommand {
       try Console.line(
         """
         \(model.rawValue), \(report.threads) thread\(report.threads == 1 ? "" : "s"), \(report.isa.rawValue)
-        median \(microseconds(report.medianSeconds)) µs, best \(microseconds(report.minSeconds)) µs a training step, \
+        median \(microseconds(report.medianSeconds)) µs, best \(microseconds(report.minSeconds)) µs a \(model.isStream ? "step" : "training step"), \
         \(report.repeats) repeats
         """)
       if let epoch, let steps = model.stepsPerEpoch {

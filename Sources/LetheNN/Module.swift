@@ -193,6 +193,14 @@ public protocol Layer: Model, Codable {
   /// fused engine behind it.
   var runsOnTape: Bool { get }
 
+  /// Whether every step of a sequence goes through it alone, so that it can run one step at a time.
+  static var takesStepsAlone: Bool { get }
+
+  /// This layer one step at a time, and the shape of what it then gives.
+  ///
+  /// - Throws: `LetheError` for a layer that is not built, or needs the whole sequence.
+  func stream(of input: StepShape) throws(LetheError) -> (stream: any SequenceStream, output: StepShape)
+
   /// The output, with an observer looking on: layers that hold recurrent ones hand it on.
   func observed(_ x: Variable, by observer: Observer) -> Variable
 }
@@ -200,6 +208,9 @@ public protocol Layer: Model, Codable {
 extension Layer {
   /// None.
   public static var recordingLimit: String? { nil }
+
+  /// No, for all that is known of it.
+  public static var takesStepsAlone: Bool { false }
 
   /// None.
   public var inside: [any Layer] { [] }

@@ -1,7 +1,8 @@
 import LetheCore
 import LetheNN
 
-/// Times a training step of a whole model on made-up data: forward, loss, backward and the optimizer's step.
+/// Times a whole model on made-up data: a training step, which is forward, loss, backward and the optimizer's step, or a step
+/// of a stream.
 public struct ModelBenchmark: Sendable {
   /// The models.
   public enum Work: String, CaseIterable, Sendable {
@@ -12,13 +13,19 @@ public struct ModelBenchmark: Sendable {
     case ptb
     /// A convolutional LSTM of 16 filters of 3 × 3 over ten images of 16 × 16 pixels, a dense layer, batch 16, Adam.
     case convlstm
+    /// A small forecaster as a stream: windows of two steps of 12 features, two LSTMs of 32, the second beside what it reads, a
+    /// dense layer to one number.
+    case forecaster
+
+    /// Whether it is run one step at a time, not trained.
+    public var isStream: Bool { self == .forecaster }
 
     /// Training steps in an epoch of the data the model is meant for: 55,000 images; 929,589 words.
     public var stepsPerEpoch: Int? {
       switch self {
       case .mnist: 550
       case .ptb: 2323
-      case .convlstm: nil
+      case .convlstm, .forecaster: nil
       }
     }
   }
@@ -39,11 +46,11 @@ public struct ModelBenchmark: Sendable {
 
   /// What was measured.
   public struct Report: Sendable {
-    /// The median of all steps, in seconds.
+    /// The median of all steps, in seconds; of a stream, of groups of steps.
     public var medianSeconds: Double
     /// The best of all steps, in seconds.
     public var minSeconds: Double
-    /// Steps.
+    /// Steps; of a stream, groups of them.
     public var repeats: Int
     /// The instruction set.
     public var isa: InstructionSet
@@ -57,6 +64,8 @@ public struct ModelBenchmark: Sendable {
   public func run() throws -> Report {
     let isa = try InstructionSet.chosen()
     let result: RepeatedTiming.Result
+    // Steps on one clock; counts of instructions are of single steps.
+    let group = work.isStream && repeats == nil ? 200 : 1
     switch work {
     case .mnist:
       let recipe = Recipe(.mnist, .fgn), batch = recipe.batchSize
@@ -82,10 +91,23 @@ public struct ModelBenchmark: Sendable {
         ], seed: 1)
       let images = RandomKey(seed: 2).uniform(shape: [16, 10, 16, 16, 1], in: 0..<1)
       result = time(model, images, labels: (0..<16).map { Int32($0 % 10) }, .adam(rate: 0.001))
+    case .forecaster:
+      let model = try Sequential(
+        input: [.any, 12],
+        layers: [
+          TimeWindow(2), LSTM(32, outputs: .all), DenseConnection { LSTM(32, outputs: .all) }, Dense(1),
+        ], seed: 1)
+      var stream = try model.stream()
+      let x = RandomKey(seed: 2).uniform(shape: [12], in: -1..<1)
+      result = x.withUnsafeBuffer { x in
+        RepeatedTiming(seconds: seconds, repeats: repeats, most: 100_000).run {
+          for _ in 0..<group { stream.step(x) }
+        }
+      }
     }
     return Report(
-      medianSeconds: result.median, minSeconds: result.times[0], repeats: result.times.count, isa: isa,
-      threads: Parallel.threads)
+      medianSeconds: result.median / Double(group), minSeconds: result.times[0] / Double(group),
+      repeats: result.times.count, isa: isa, threads: Parallel.threads)
   }
 
   private func time(

@@ -55,6 +55,15 @@ import Testing
     #expect(text.output.contains("a training step") && !text.output.contains("epoch"))
   }
 
+  @Test func aModelIsTimedAsAStream() throws {
+    let result = try LetheProgram.run(["bench", "forecaster", "--repeats", "3", "--json"])
+    let line = try #require(try result.objects().first)
+    #expect(line["model"] as? String == "forecaster" && line["repeats"] as? Int == 3)
+    #expect(try #require(line["median_seconds"] as? Double) > 0)
+    let text = try LetheProgram.run(["bench", "forecaster", "--repeats", "1"])
+    #expect(text.output.contains("µs a step,") && !text.output.contains("epoch"))
+  }
+
   @Test(arguments: ["mlstm", "fox", "attentive"])
   func recordingNothingIsRefused(cell: String) throws {
     let words = "bench --cell \(cell) --input 3 --hidden 8 --repeats 3 --json --mode record"

@@ -66,6 +66,21 @@ struct RowReader: Model {
     #expect(try #require(try model.evaluate(rows(test), loss: .categoricalCrossEntropy).accuracy) > 0.85)
   }
 
+  @Test func streamsAModel() throws {
+    let reading = numbers("reading", [12]).scalars
+    // README: stream
+    let model = Sequential(input: [.any, 12], seed: 1) {
+      GRU(32, outputs: .all)
+      Residual { MatrixMemory(32, rule: .mLSTM, keySize: 8, valueSize: 16, outputs: .all) }
+      LSTM(24)
+      Dense(3, activation: .softmax)
+    }
+    var live = try model.stream()  // throws, and names the layer, where one needs the whole sequence
+    let chances = live.step(reading)
+    // README: end
+    #expect(chances == model.predict(Tensor(reading, shape: [1, 1, 12])).scalars)
+  }
+
   @Test func looksInside() throws {
     let model = Sequential(input: [8, 8], seed: 1) {
       LSTM(12)
@@ -94,7 +109,7 @@ struct RowReader: Model {
     let source = String(decoding: try FileBytes.read(here, limit: 1 << 20), as: UTF8.self)
     let readme = String(decoding: try FileBytes.read(root + "/README.md", limit: 1 << 20), as: UTF8.self)
     let snippets = source.components(between: "// README: ", and: "// README: end")
-    #expect(snippets.count == 3)
+    #expect(snippets.count == 4)
     for snippet in snippets { #expect(readme.contains(snippet), "missing in README.md:\n\(snippet)") }
   }
 }

@@ -10,7 +10,7 @@ import LetheCore
 /// state, each with its own.
 /// *Shapes*: one sequence; x [features] → [hidden]. *State*: (c, m).
 /// *Cost*: the LSTM's step and 2 · hidden · features (and · hidden² with recall); bound by reading the weights.
-public struct ForgettingGateStream: SequenceStream {
+public struct ForgettingGateStream: StateStream {
   private var memory: RecurrentStream<LSTMCell>
   private var readOut: ReadOut
 
@@ -78,15 +78,11 @@ private final class ReadOut: @unchecked Sendable {
   private var units: Int { gate.columns }
 
   init(_ network: ForgettingGateNetwork) {
-    func packed(_ weight: Parameter) -> PackedFactor {
-      let (rows, width) = (weight.shape[0], weight.shape[1])
-      return PackedFactor(
-        MatrixView(weight.value.pointer, row: 1, column: width), depth: width, columns: rows)
-    }
     isTwice = network.outputGate == .twice
-    gate = packed(network.gate.weight)
+    gate = PackedFactor(transposed: network.gate.weight.value)
     bias = network.gate.bias.value
-    recall = network.recall == .previousMemory ? packed(network.recallMap.weight) : nil
+    recall =
+      network.recall == .previousMemory ? PackedFactor(transposed: network.recallMap.weight.value) : nil
     rows = Storage(count: 4 * gate.columns)
   }
 

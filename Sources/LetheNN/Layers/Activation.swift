@@ -27,6 +27,15 @@ public enum Activation: String, Codable, Sendable, CaseIterable {
     case .softmax: LetheNN.softmax(x)
     }
   }
+
+  /// The function of the numbers of one row, in place.
+  func apply(toRow row: UnsafeMutablePointer<Float>, count: Int) {
+    if let pointwise {
+      pointwise.apply(row, count: count)
+    } else {
+      kernels.softmax(row, row, 1, Int64(count))
+    }
+  }
 }
 
 /// eˣ / Σ eˣ over the last dimension; of the same shape.

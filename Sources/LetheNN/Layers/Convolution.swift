@@ -316,7 +316,7 @@ extension lethe_product {
 }
 
 extension Pointwise {
-  fileprivate func apply(_ start: UnsafeMutablePointer<Float>, count: Int) {
+  func apply(_ start: UnsafeMutablePointer<Float>, count: Int) {
     if function == LETHE_IDENTITY { return }
     kernels.unary(function, start, start, slope, offset, Int64(count))
   }

@@ -9,6 +9,7 @@ import LetheCore
 /// *Cost*: 2 · rows · inputs · units.
 public struct Dense: Layer {
   public static let kind = "dense"
+  public static let takesStepsAlone = true
   /// The width of the output.
   public var units: Int
   /// What is applied to the sums.

@@ -10,7 +10,7 @@ import LetheCore
 /// fork: both go on from the same state, each with its own.
 /// *Shapes*: one sequence; x [features] → [hidden].
 /// *Cost*: that of a step of the layer; bound by reading the weights.
-public struct MatrixMemoryStream: SequenceStream {
+public struct MatrixMemoryStream: StateStream {
   private var engine: MatrixMemoryEngine
 
   /// The width of an input.
@@ -70,16 +70,11 @@ private struct PackedMatrixMemory: Sendable {
   let zeros: Tensor
 
   init(_ layer: MatrixMemory) {
-    func packed(_ weight: Parameter) -> PackedFactor {
-      let (rows, width) = (weight.shape[0], weight.shape[1])
-      return PackedFactor(
-        MatrixView(weight.value.pointer, row: 1, column: width), depth: width, columns: rows)
-    }
-    q = packed(layer.weightQ)
-    k = layer.rule.hasKeys ? packed(layer.weightK) : nil
-    v = packed(layer.weightV)
-    gate = packed(layer.weightGate)
-    out = packed(layer.weightOut)
+    q = PackedFactor(transposed: layer.weightQ.value)
+    k = layer.rule.hasKeys ? PackedFactor(transposed: layer.weightK.value) : nil
+    v = PackedFactor(transposed: layer.weightV.value)
+    gate = PackedFactor(transposed: layer.weightGate.value)
+    out = PackedFactor(transposed: layer.weightOut.value)
     biasGate = layer.biasGate.value
     rate = layer.rule.hasRate ? layer.logRate.value : nil
     norm = layer.normalizesHeads ? layer.weightNorm.value : nil

@@ -10,20 +10,20 @@ import LetheCore
 /// state, each with its own.
 /// *Shapes*: one sequence; x [features] → [hidden].
 /// *Cost*: 2 · gates · hidden · (features + hidden) a layer; bound by reading the weights.
-public struct RecurrentStream<Cell: RecurrentCell>: SequenceStream {
+public struct RecurrentStream<Cell: RecurrentCell>: StateStream {
   private var engines: [StreamEngine]
+  private var head: HeadStream?
 
   /// The width of an input.
   public var inputSize: Int { engines[0].inputs }
   /// The width of an output.
-  public var outputSize: Int { engines[engines.count - 1].hidden }
+  public var outputSize: Int { head?.dense.outputSize ?? engines[engines.count - 1].hidden }
 
   fileprivate init(_ layer: Recurrent<Cell>) {
     require(
       !layer.weights.isEmpty, "stream: the layer is not built; give inputSize, or build it in Sequential")
     require(
       !layer.isBidirectional && !layer.isReversed, "stream: the backward direction needs the whole sequence")
-    require(layer.headSize == nil, "stream: a head is not part of the stream; apply it to the outputs")
     engines = layer.weights.enumerated().map { index, weights in
       let units = layer.cell.hiddenSize
       return StreamEngine(
@@ -33,6 +33,7 @@ public struct RecurrentStream<Cell: RecurrentCell>: SequenceStream {
           units: units), parts: weights.parts.map(\.value), cache: weights.cache,
         initial: weights.initial.map { $0.value.reshaped([1, $0.value.count]) })
     }
+    if layer.headSize != nil { head = HeadStream(layer.head) }
   }
 
   /// One step; the output stays valid until the next.
@@ -46,7 +47,7 @@ public struct RecurrentStream<Cell: RecurrentCell>: SequenceStream {
       if !isKnownUniquelyReferenced(&engines[index]) { engines[index] = engines[index].fork() }
       signal = engines[index].step(signal)
     }
-    return signal
+    return head?.step(signal, x) ?? signal
   }
 
   /// The state after the steps so far, or the one to go on from. *Shapes*: each part [1, hidden].
@@ -71,7 +72,7 @@ public struct RecurrentStream<Cell: RecurrentCell>: SequenceStream {
     }
   }
 
-  /// The output as it is now, valid until the next step.
+  /// h of the top layer as it is now, valid until the next step.
   var output: UnsafeBufferPointer<Float> { engines[engines.count - 1].output }
 
   /// Copies what the last step left in a slot of the top layer.
@@ -115,8 +116,30 @@ public struct RecurrentStream<Cell: RecurrentCell>: SequenceStream {
 extension Recurrent {
   /// This layer as a stream, from zeros or the initial state it has learned.
   ///
-  /// - Precondition: it runs forward only and has no head.
+  /// - Precondition: it is built, and runs forward only.
   public func stream() -> RecurrentStream<Cell> { RecurrentStream(self) }
+}
+
+/// What stands on the top layer, in one row.
+private struct HeadStream {
+  private(set) var dense: DenseStream
+  /// [h_t, x_t].
+  private var joined: Tensor
+
+  init(_ head: Dense) {
+    dense = DenseStream(head)
+    joined = Tensor(zeros: [dense.inputSize])
+  }
+
+  mutating func step(
+    _ h: UnsafeBufferPointer<Float>, _ x: UnsafeBufferPointer<Float>
+  ) -> UnsafeBufferPointer<Float> {
+    joined.withUnsafeMutableBuffer { to in
+      _ = to.update(fromContentsOf: h)
+      _ = to[h.count...].update(fromContentsOf: x)
+    }
+    return dense.step(UnsafeBufferPointer(start: joined.pointer, count: joined.count))
+  }
 }
 
 /// One layer of a stream. Unchecked because of its buffers: they are written only by `step` and `set`, which a stream

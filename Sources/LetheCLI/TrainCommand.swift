@@ -20,6 +20,7 @@ struct TrainCommand: ParsableCommand {
       EXAMPLES:
         lethe train digits
         lethe train digits --model gru --hidden 32 --epochs 20 --out gru.safetensors
+        lethe train digits --model mlstm
         lethe train mnist --data data/mnist --checkpoint mnist.checkpoint
         lethe train mnist --data data/mnist --checkpoint mnist.checkpoint --resume
         lethe train digits --tensorboard runs
@@ -33,7 +34,8 @@ struct TrainCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "What reads the rows: fgn (Forgetting Gate Network), lstm, gru or rnn.", valueName: "cell"))
+      "What reads the rows: fgn, the Forgetting Gate Network, behind convolutions; or a cell on the pixels of each row.",
+      valueName: "cell"))
   var model = Recipe.Memory.fgn
 
   @OptionGroup var split: SplitOption
@@ -174,11 +176,11 @@ struct TrainCommand: ParsableCommand {
   /// The defaults of the recipes, for the help.
   private static func defaults<Value: Equatable>(_ field: KeyPath<Recipe, Value>) -> String {
     let parts = Recipe.Source.allCases.map { source in
-      let values = Recipe.Memory.allCases.map { Recipe(source, $0)[keyPath: field] }
-      // The first kind of memory is the default, and the only one with convolutions.
-      if values.allSatisfy({ $0 == values[0] }) { return "\(values[0]) for \(source.rawValue)" }
-      return
-        "\(values[0]) for \(source.rawValue) with \(Recipe.Memory.allCases[0].rawValue), else \(values[1])"
+      func value(_ memory: Recipe.Memory) -> Value { Recipe(source, memory)[keyPath: field] }
+      let usual = value(.lstm)
+      let others = Recipe.Memory.allCases.filter { value($0) != usual }.map { "\($0.rawValue) \(value($0))" }
+      return "\(usual) for \(source.rawValue)"
+        + (others.isEmpty ? "" : ", there \(others.joined(separator: ", "))")
     }
     return "(default: \(parts.joined(separator: ", ")))"
   }

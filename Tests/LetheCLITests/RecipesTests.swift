@@ -1,4 +1,5 @@
 import Lethe
+import LetheTestSupport
 import Testing
 
 /// The library's side of the commands.
@@ -71,6 +72,20 @@ import Testing
         #expect(model.output == [10])
         #expect((model.forgettingGates(Tensor(zeros: [1] + model.input)) != nil) == (memory == .fgn))
       }
+    }
+  }
+
+  /// Any cell of the catalogue can be the memory, is saved, and reads a file of its own again.
+  @Test func everyMemoryIsSaved() throws {
+    #expect(Recipe.Memory.allCases.prefix(4) == [.fgn, .lstm, .gru, .rnn])
+    #expect(Recipe.Memory.allCases.count > 45 && Recipe.Memory(rawValue: "augru") == nil)
+    let images = Recipe.digits(.everyFifth).test.inputs.rows(0..<3)
+    for memory in Recipe.Memory.allCases {
+      var recipe = Recipe(.digits, memory)
+      recipe.hiddenSize = 8
+      let model = try recipe.model()
+      let again = try ModelFile(bytes: try ModelFile(model).encoded(), name: memory.rawValue).model
+      #expect(sameBits(again.predict(images), model.predict(images)), "\(memory.rawValue)")
     }
   }
 

@@ -34,7 +34,7 @@ public struct Contestant: Sendable {
     self.width = width
     stateSize = stack.reduce(0) { $0 + $1.stateSize(after: task.length) }
     layers =
-      (entry.isAsWideAsItsInput || entry.wantsDenseBefore ? [Dense(width)] : []) + stack + [
+      (entry.needsDenseBefore ? [Dense(width)] : []) + stack + [
         Dense(task.outputSize)
       ]
     input = [.any, task.inputSize]

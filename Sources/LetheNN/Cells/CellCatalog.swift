@@ -19,6 +19,9 @@ public struct CellCatalog: Sendable {
     /// Whether it takes its input unit by unit, so that input and layer are of one width.
     package var isAsWideAsItsInput: Bool { cell?(8).description.takesItsInput ?? false }
 
+    /// Whether a dense layer belongs before it where features are not its own: it is as wide as its input, or wants one.
+    package var needsDenseBefore: Bool { isAsWideAsItsInput || wantsDenseBefore }
+
     /// A kind of cell of your own, for `lethe`-like commands of your own.
     public init(
       name: String, summary: String, isStraightThrough: Bool = false,

@@ -133,10 +133,22 @@ LETHE_AI void cut_carries(const lethe_recurrent *r, int64_t row, int64_t b, int6
         v_store(r->dcarry + k * r->carry_plane + (block * r->batch + b + i) * 16, v_set(0));
 }
 
+// Products read the gradients of whole blocks of gates: past the last unit, where arithmetic may have no value (0 / 0), they
+// are to be zeros.
+LETHE_AI void clear_padding(const lethe_recurrent *r, int64_t row, int64_t m, int64_t block) {
+  int64_t left = r->units - block * 16;
+  if (left >= 16) return;
+  vf kept = v_load(edge_row + 16 - left);
+  float *gates = r->gates + block * r->gates_block + row * r->program->slots * 16;
+  for (int64_t i = 0; i < m * r->program->slots; i++)
+    v_store(gates + i * 16, v_select((vi)(kept != v_set(0)), v_load(gates + i * 16), v_set(0)));
+}
+
 // A stage's backward code. `through` holds [state][8 rows][64].
 LETHE_AI void run_backward(const lethe_recurrent *r, int stage, int64_t row, int64_t b, int64_t m, int64_t block,
                            float *through) {
   run_code(r, &r->program->stage[stage].backward, row, b, m, block, (through_at){through, 8 * 64, 64});
+  clear_padding(r, row, m, block);
   cut_carries(r, row, b, m, block);
 }
 

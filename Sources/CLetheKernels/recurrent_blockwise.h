@@ -103,6 +103,7 @@ static void backward_blocks(const lethe_recurrent *r, int64_t t0, int64_t t1, in
         gather_states(r, t, b, n, j, through);
         if (t < 0) continue;
         run_at(code, &places, r->first_row[t] + b, n);
+        clear_padding(r, r->first_row[t] + b, n, j);
         cut_carries(r, r->first_row[t] + b, b, n, j);
       }
     }

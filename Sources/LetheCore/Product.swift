@@ -75,7 +75,9 @@ package struct PackedFactor: Sendable {
   /// Wᵀ, for x Wᵀ. *Shapes*: weight [columns, depth].
   package init(transposed weight: Tensor) {
     let (columns, depth) = (weight.shape[0], weight.shape[1])
-    self.init(MatrixView(weight.pointer, row: 1, column: depth), depth: depth, columns: columns)
+    self = withExtendedLifetime(weight) {
+      PackedFactor(MatrixView(weight.pointer, row: 1, column: depth), depth: depth, columns: columns)
+    }
   }
 
   fileprivate var panels: lethe_panels {

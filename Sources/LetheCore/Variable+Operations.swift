@@ -161,7 +161,7 @@ extension Variable {
     )
     let (x, w) = (tensor, weights.tensor)
     let (depth, columns) = (w.shape[0], w.shape[1])
-    let rows = depth == 0 ? 0 : x.count / depth
+    let rows = shape.dropLast().reduce(1, *)
     let result = Tensor.uninitialized(shape.dropLast() + [columns])
     multiply(
       MatrixView(x.pointer, row: depth), MatrixView(w.pointer, row: columns), rows: rows, depth: depth,

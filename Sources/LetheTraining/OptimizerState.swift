@@ -59,7 +59,7 @@ extension OptimizerState {
   /// - Throws: what `tensor` throws when it cannot give a tensor of that name.
   package init(_ optimizer: Optimizer, steps: [String: Int], tensor: (String) throws -> Tensor) rethrows {
     self.init(optimizer)
-    for (name, count) in steps {
+    for (name, count) in steps.sorted(by: { $0.key < $1.key }) {
       var slot = Slot(optimizer, shape: [0])
       slot.steps = count
       if let kind = optimizer.firstSlot { slot.first = try tensor("\(kind).\(name)") }

@@ -13,7 +13,7 @@
 
 // The digests of all results, on any processor. They change with the tests, or when a kernel's bits do: then every
 // result that users have kept changes too, and a decision record must say so.
-static const uint64_t digest_full = 0x3afc852bcdbb24dfu, digest_small = 0x1214f451e5165f3eu;
+static const uint64_t digest_full = 0xd5321a3910ae0969u, digest_small = 0x7f505a53f454a272u;
 static const uint64_t digest_start = 0xcbf29ce484222325u;
 
 static double seconds(void) {

@@ -156,6 +156,13 @@ static void cut(const lethe_recurrent *r, int64_t row, int64_t b) {
     for (int k = 0; k < r->states; k++) r->dcarry[k * r->carry_plane + (i / 16 * r->batch + b) * 16 + i % 16] = 0;
 }
 
+// Gates past the last unit have no gradients.
+static void clear_gates(const lethe_recurrent *r, int64_t row) {
+  int slots = r->program->slots;
+  for (int64_t i = r->units; i < blocks_of(r->units) * 16; i++)
+    for (int k = 0; k < slots; k++) r->gates[i / 16 * r->gates_block + (row * slots + k) * 16 + i % 16] = 0;
+}
+
 void float_backward(const lethe_recurrent *r) {
   const lethe_program *p = r->program;
   for (int64_t t = r->steps - 1; t >= -1; t--)
@@ -170,12 +177,14 @@ void float_backward(const lethe_recurrent *r) {
         else r->dh0[(s.block * r->batch + b) * 16 + s.lane] = s.d_state[0];
       }
       if (t < 0) continue;
+      clear_gates(r, row);
       cut(r, row, b);
       for (int i = p->stages - 2; i >= 0; i--) {
         const lethe_stage *s = &p->stage[i];
         close_row(r, d_numbers, s->number_first, s->number_count);
         run_row(r, &s->d_numbers, row, b, 1);
         run_row(r, &s->backward, row, b, blocks_of(r->units));
+        clear_gates(r, row);
         cut(r, row, b);
       }
     }

@@ -122,6 +122,22 @@ struct Glance: RecurrentLayer {
     }
   }
 
+  /// What has no value where all sums are 0, past the last unit, leaves no trace in the gradients of the units.
+  @Test(arguments: [true, false]) func ratiosFit(_ looksBack: Bool) {
+    let entry = CellCatalog.Entry(name: "ratio", summary: "a / b") {
+      RatioCell(hiddenSize: $0, looksBack: looksBack)
+    }
+    for result in CellLaws.check(entry, steps: 100) {
+      #expect(result.ok, "\(looksBack), \(result.law): \(result.maxDifference)")
+    }
+    // Wider than a block, and not a whole number of them.
+    let layer = Recurrent(RatioCell(hiddenSize: 20, looksBack: looksBack), inputSize: 3),
+      x = numbers("x", [2, 5, 3])
+    let tape = Tape(), input = tape.watched(x)
+    let gradients = tape.gradients(of: layer(input).sum())
+    #expect(gradients[input]?.scalars.allSatisfy { $0.isFinite && $0 != 0 } == true)
+  }
+
   /// Seven gates that see the same are multiplied as three and four; eight rows make the tallest tiles.
   @Test func manyGatesFit() {
     let entry = CellCatalog.Entry(name: "many", summary: "seven gates") { ManyGatesCell(hiddenSize: $0) }
@@ -132,6 +148,25 @@ struct Glance: RecurrentLayer {
     let x = numbers("x", [8, 4, 3])
     let together = layer(x)
     for row in 0..<8 { #expect(sameBits(layer(x.rows(row..<row + 1)), together.rows(row..<row + 1))) }
+  }
+}
+
+/// c_t = c_{t−1} / 2 + tanh(a / b), where b = 0 past the last unit.
+private struct RatioCell: RecurrentCell {
+  static let kind = "ratio"
+  var hiddenSize: Int
+  var looksBack = true
+
+  var description: CellDescription {
+    CellDescription("ratio") { cell in
+      let c = cell.state("sum")
+      let sees: [CellBuilder.Source] = looksBack ? [.input, .hidden] : [.input]
+      let a = cell.gate("above", sees: sees)
+      let b = cell.gate("below", sees: sees, bias: .constant(4))
+      let next = 0.5 * c + tanh(a / b)
+      cell.update(c, to: next)
+      return tanh(next)
+    }
   }
 }
 

@@ -3,6 +3,19 @@ import LetheTestSupport
 import Testing
 
 @Suite struct LayersTests {
+  // MARK: products
+
+  /// A product over no numbers is zero, or the bias, not what memory held.
+  @Test func productsOverNothingAreZeros() {
+    let x = Variable(Tensor(zeros: [4, 0]))
+    for _ in 0..<20 {
+      _ = Tensor(repeating: 7, shape: [12])
+      #expect(x.times(Variable(Tensor(zeros: [0, 3]))).tensor.scalars == Array(repeating: 0, count: 12))
+      let y = linear(x, Variable(Tensor(zeros: [3, 0])), Variable(Tensor([1, 2, 3])))
+      #expect(y.tensor.scalars == [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3])
+    }
+  }
+
   // MARK: pooling
 
   @Test func poolAgreesWithPyTorch() throws {

@@ -321,6 +321,7 @@ typedef struct lethe_kernels {
   double (*sum_squares)(const float *x, int64_t n);
   bool (*all_finite)(const float *x, int64_t n);
 
+  // y may be x.
   void (*softmax)(float *y, const float *x, int64_t rows, int64_t columns);
   // losses[row] = -log softmax(x)[label]; dx = (softmax - onehot) * scale (dx may be NULL or x)
   void (*cross_entropy)(float *losses, float *_Nullable dx, const float *x, const int32_t *labels, float scale,

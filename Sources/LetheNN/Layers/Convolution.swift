@@ -75,7 +75,9 @@ struct Convolution {
         }
       }
     }
-    return Panels(ordered.pointer, k: 1, column: depth, depth: depth, columns: filters)
+    return withExtendedLifetime(ordered) {
+      Panels(ordered.pointer, k: 1, column: depth, depth: depth, columns: filters)
+    }
   }
 
   /// Packed [kernel row, kernel column, filter], rows and columns backwards, by channel.
@@ -92,7 +94,9 @@ struct Convolution {
         }
       }
     }
-    return Panels(ordered.pointer, k: 1, column: area * filters, depth: area * filters, columns: channels)
+    return withExtendedLifetime(ordered) {
+      Panels(ordered.pointer, k: 1, column: area * filters, depth: area * filters, columns: channels)
+    }
   }
 
   /// a(W x + b), [images, out height, out width, filters].

@@ -9,7 +9,6 @@ import LetheCore
 /// *Cost*: 2 · rows · inputs · units.
 public struct Dense: Layer {
   public static let kind = "dense"
-  public static let takesStepsAlone = true
   /// The width of the output.
   public var units: Int
   /// What is applied to the sums.
@@ -73,7 +72,7 @@ public func linear(_ x: Variable, _ weight: Variable, _ bias: Variable?) -> Vari
 
 /// Several such maps of one input. What they send back to it is one sum, not a tensor for each.
 func linear(_ x: Variable, _ maps: [(weight: Variable, bias: Variable?)]) -> [Variable] {
-  let input = x.tensor, width = x.shape.last ?? 0, rows = width == 0 ? 0 : input.count / width
+  let input = x.tensor, width = x.shape.last ?? 0, rows = x.shape.dropLast().reduce(1, *)
   let results = maps.map { weight, bias in
     require(
       weight.shape.count == 2 && x.shape.last == weight.shape[1],

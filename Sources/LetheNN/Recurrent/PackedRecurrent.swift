@@ -80,6 +80,8 @@ final class PackedRecurrent: @unchecked Sendable {
       }
     }
 
+    withExtendedLifetime(parts) {}
+
     program = description.program.map { code in
       let memory = UnsafeMutablePointer<lethe_program>.allocate(capacity: 1)
       memory.initialize(to: code.make(description))

@@ -120,9 +120,11 @@ extension RecurrentPass {
       layout.unpackState(
         carry.pointer + (isDescribed ? number : number - 1) * plane, units: units, block: batch * 16)
     }
+    let first = layout.unpackState(dInitial.pointer, units: hidden, block: batch * 16)
+    withExtendedLifetime((carry, dInitial)) {}
     return InputGradients(
       parts: [dx] + sums.gradients(in: self, vectors: dVectors, of: weights.parts.map(\.tensor)),
-      initial: [layout.unpackState(dInitial.pointer, units: hidden, block: batch * 16)] + others)
+      initial: [first] + others)
   }
 
   /// The gates of some rows, where they find room in L2.

@@ -148,7 +148,9 @@ struct WeightSums {
           16,
           0, 16)
       }
-      return Tensor(shape: [units]) { $0.baseAddress?.update(from: sums.pointer, count: units) }
+      return withExtendedLifetime(sums) {
+        Tensor(shape: [units]) { $0.baseAddress?.update(from: sums.pointer, count: units) }
+      }
     }
     func slotOrder(_ block: KeyPath<CellDescription.SlotBias, Int?>) -> [Int] {
       (0..<description.biasRows).map { row in

@@ -113,8 +113,9 @@ struct CellCode: Sendable {
         }
       }
       // An operand that ends here makes room for the result: rows are read before they are written.
-      for operand in Set(step.operands) {
-        guard case .value(let value) = operand, lastUse[operand] == index, let place = home[value],
+      for (number, operand) in step.operands.enumerated() {
+        guard !step.operands[..<number].contains(operand), case .value(let value) = operand,
+          lastUse[operand] == index, let place = home[value],
           place >> 8 == UInt16(LETHE_PLACE_TEMPORARY.rawValue)
         else { continue }
         free.append(Int(place & 255))

@@ -47,7 +47,9 @@ extension Observer {
     func stacked(_ steps: [Variable]) -> Variable {
       .stacked(steps, batch: batch, width: steps.first?.shape[1] ?? pass.units)
     }
-    for (name, steps) in run.values where keeps(name) { recording.values[name] = stacked(steps).tensor }
+    for (name, steps) in run.values.sorted(by: { $0.key < $1.key }) where keeps(name) {
+      recording.values[name] = stacked(steps).tensor
+    }
     var result = RecurrentPass.Result(outputs: run.outputs, states: run.states)
     if wantsOutputGate { result.outputGate = run.values["output"].map(stacked) }
     if let tape {

@@ -37,7 +37,7 @@ struct BenchCommand: ParsableCommand {
     help: """
       One shape; a grid of shapes (lstm and gru in all modes unless --cell or --mode say less); all cells at one shape \
       (train and infer unless --mode says less); or a whole model: a training step of the recipe for MNIST, of the small \
-      language model on Penn Treebank, or of a convolutional LSTM over images; a step of a small forecaster as a stream.
+      language model on Penn Treebank, or of a convolutional LSTM over images; a step of a small forecaster as a stream, in groups of 200 on one clock.
       """)
   var work = Work.shape
   @Option(

@@ -193,13 +193,8 @@ public protocol Layer: Model, Codable {
   /// fused engine behind it.
   var runsOnTape: Bool { get }
 
-  /// Whether every step of a sequence goes through it alone, so that it can run one step at a time.
-  static var takesStepsAlone: Bool { get }
-
-  /// This layer one step at a time, and the shape of what it then gives.
-  ///
-  /// - Throws: `LetheError` for a layer that is not built, or needs the whole sequence.
-  func stream(of input: StepShape) throws(LetheError) -> (stream: any SequenceStream, output: StepShape)
+  /// Whether it takes every step of a sequence alone, so that it can be part of a stream.
+  static var isPerStep: Bool { get }
 
   /// The output, with an observer looking on: layers that hold recurrent ones hand it on.
   func observed(_ x: Variable, by observer: Observer) -> Variable
@@ -210,7 +205,7 @@ extension Layer {
   public static var recordingLimit: String? { nil }
 
   /// No, for all that is known of it.
-  public static var takesStepsAlone: Bool { false }
+  public static var isPerStep: Bool { false }
 
   /// None.
   public var inside: [any Layer] { [] }

@@ -11,20 +11,26 @@ import Testing
     let sizes = Array(model.input.dropFirst()), width = sizes.reduce(1, *)
     let x = given ?? numbers("x \(name)", [1, steps] + sizes)
     func row(_ t: Int) -> [Float] { Array(x.scalars[t * width..<(t + 1) * width]) }
-    var stream = try model.stream()
+    // One that steps where it lies, and one of which every step has a fork.
+    var plain = try model.stream(), stream = plain
     #expect(stream.inputSize == width, sourceLocation: sourceLocation)
-    var forks: [ModelStream] = [], outputs: [[UInt32]] = []
+    var forks: [ModelStream] = []
+    var outputs: [[UInt32]] = []
     for t in 0..<steps {
       forks.append(stream)
       let y = stream.step(row(t)).map(\.bitPattern)
       outputs.append(y)
-      let so = Tensor(Array(x.scalars[0..<(t + 1) * width]), shape: [1, t + 1] + sizes)
-      let whole = model.predict(so).scalars.suffix(stream.outputSize).map(\.bitPattern)
+      #expect(plain.step(row(t)).map(\.bitPattern) == y, "\(name), step \(t)", sourceLocation: sourceLocation)
+      let past = Tensor(Array(x.scalars[0..<(t + 1) * width]), shape: [1, t + 1] + sizes)
+      let whole = model.predict(past).scalars.suffix(stream.outputSize).map(\.bitPattern)
       #expect(y == whole, "\(name), step \(t)", sourceLocation: sourceLocation)
     }
-    // A fork goes on from where it was taken, whatever the other did since.
+    // A fork goes on from where it was taken, whatever others did since or do meanwhile.
+    var astray = forks[3]
+    _ = astray.step(row(0))
     #expect(
       forks[3].step(row(3)).map(\.bitPattern) == outputs[3], "\(name): fork", sourceLocation: sourceLocation)
+    _ = astray.step(row(1))
     // States handed to another stream go on exactly.
     var other = try model.stream()
     other.states = forks[3].states
@@ -81,6 +87,34 @@ import Testing
           Dense(4)
         }
       })
+    // Steps of more than one dimension are joined row by row.
+    try check(
+      "dense blocks",
+      Sequential(input: [.any, 4, 3], seed: 6) {
+        DenseConnection { Dense(2) }
+        Residual { Dense(5, activation: .tanh) }
+        TimeDistributed {
+          DenseConnection { GRU(4, outputs: .all) }
+          LSTM(3)
+        }
+      })
+    try check(
+      "dense blocks of frames",
+      Sequential(input: [.any, 5, 4, 2], seed: 7) {
+        DenseConnection { SteppedRecurrent(ConvLSTMCell(filters: 3, 3), outputs: .all) }
+        TimeDistributed {
+          DenseConnection { Conv2D(4, 3) }
+          Flatten()
+        }
+        Dense(70, activation: .tanh)
+        Dense(6)
+      })
+    try check(
+      "rows of images",
+      Sequential(input: [.any, 4, 2], seed: 8) {
+        Rows()
+        GRU(5)
+      })
     // Each step is a sequence of its own, read by layers that a stream of it could not have.
     try check(
       "sequences of sequences",
@@ -103,6 +137,51 @@ import Testing
     }
   }
 
+  /// A layer of a user's own is part of a stream where it says so; else it is named.
+  @Test func ownLayers() throws {
+    struct Halved: Layer {
+      static let kind = "halved"
+      static let isPerStep = true
+      mutating func build(input: [Int]) throws(LetheError) -> [Int] { input }
+      func callAsFunction(_ x: Variable) -> Variable { x * 0.5 }
+    }
+    struct Unknown: Layer {
+      static let kind = "unknown"
+      mutating func build(input: [Int]) throws(LetheError) -> [Int] { input }
+      func callAsFunction(_ x: Variable) -> Variable { x }
+    }
+    try check(
+      "halved",
+      Sequential(input: [.any, 5], seed: 1) {
+        Halved()
+        GRU(7)
+        Unknown()
+      })
+    expectProblem(
+      Sequential(input: [.any, 5]) { Unknown() }, "layer 0, unknown: cannot run one step at a time")
+  }
+
+  /// Learned initial states, and a model read from a file, whose input names a time.
+  @Test func modelsFromFiles() throws {
+    var layer = LSTM(6, layers: 2, outputs: .all)
+    layer.learnsInitialState = true
+    var model = try Sequential(
+      input: [6, 5], layers: [layer, MatrixMemory(4, rule: .gatedLinearAttention, keySize: 2, valueSize: 3)])
+    model.forEachParameter { name, parameter in
+      parameter.value = numbers("w " + name, parameter.shape, scale: 0.5)
+    }
+    let read = try ModelFile(bytes: try ModelFile(model).encoded(), name: "test").model
+    let x = numbers("x", [1, 6, 5])
+    var stream = try read.stream()
+    #expect(stream.states.count == 2 && stream.states[0].hidden.count == 2)
+    for _ in 0..<2 {
+      var y: [Float] = []
+      for t in 0..<6 { y = stream.step(Array(x.scalars[t * 5..<t * 5 + 5])) }
+      #expect(y == model.predict(x).scalars)
+      stream.reset()
+    }
+  }
+
   @Test func headsStream() throws {
     let layer = LSTM(inputSize: 5, hiddenSize: 19, layers: 2, outputs: .all, headSize: 7)
     let x = numbers("x", [1, 6, 5]), whole = layer(Variable(x)).tensor.scalars
@@ -118,6 +197,7 @@ import Testing
     let model = Sequential(input: [.any, 5], seed: 1) {
       TimeWindow(2)
       Residual { LSTM(10, outputs: .all) }
+      Dropout(0.2)
       DenseConnection { Dense(4, activation: .relu) }
       GRU(21, headSize: 6)
       Dense(7, activation: .softmax)
@@ -132,29 +212,39 @@ import Testing
     }
   }
 
-  @Test func layersThatNeedTheWholeSequenceAreNamed() throws {
-    func problem(_ model: Sequential) -> String {
-      do throws(LetheError) {
-        _ = try model.stream()
-        return ""
-      } catch { return "\(error)" }
+  func expectProblem(_ model: Sequential, _ words: String, sourceLocation: SourceLocation = #_sourceLocation)
+  {
+    do throws(LetheError) {
+      _ = try model.stream()
+      Issue.record("made", sourceLocation: sourceLocation)
+    } catch {
+      #expect("\(error)".contains(words), "\(error)", sourceLocation: sourceLocation)
     }
-    let backward = problem(
+  }
+
+  @Test func layersThatNeedTheWholeSequenceAreNamed() throws {
+    expectProblem(
       Sequential(input: [.any, 3]) {
         Dense(4)
         LSTM(5, bidirectional: true)
-      })
-    #expect(backward.contains("layer 1, lstm: cannot run one step at a time"))
-    let inside = problem(
+      }, "layer 1, lstm: cannot run one step at a time")
+    expectProblem(
+      Sequential(input: [.any, 3]) { GRU(5, reversed: true) }, "layer 0, gru: cannot run one step at a time")
+    expectProblem(
       Sequential(input: [.any, 3]) {
         Residual { Bidirectional(GRU(3, outputs: .all), merge: .sum) }
-      })
-    #expect(inside.contains("layer 0, layer 0, bidirectional: cannot run one step at a time"))
-    #expect(problem(Sequential(input: [4, 3]) { Flatten() }).contains("layer 0, flatten: cannot run"))
-    #expect(
-      problem(Sequential(input: [8, 8, 1]) { Conv2D(2, 3) }).contains("layer 0, conv_2d: cannot run"))
-    #expect(problem(Sequential { Dense(4) }).contains("not built"))
-    // An input that is no sequence.
-    #expect(problem(Sequential(input: [4]) { Dense(4) }).contains("layer 0, dense"))
+      }, "layer 0, layer 0, bidirectional: cannot run one step at a time")
+    expectProblem(Sequential(input: [4, 3]) { Flatten() }, "layer 0, flatten")
+    expectProblem(Sequential(input: [8, 8, 1]) { Conv2D(2, 3) }, "layer 0, conv_2d")
+  }
+
+  @Test func modelsThatAreNotReadyOrTakeNoSequenceAreRefused() throws {
+    expectProblem(Sequential { Dense(4) }, "is not ready")
+    var empty = Sequential { Dense(4) }
+    _ = try empty.build(input: [.any, 3])
+    expectProblem(empty, "its parameters filled")
+    expectProblem(Sequential(input: [4]) { Dense(4) }, "takes no sequence")
+    expectProblem(Sequential(input: [4]) { DenseConnection { ActivationLayer(.tanh) } }, "takes no sequence")
+    expectProblem(Sequential(input: [.any, 1 << 23]) { TimeWindow(1024) }, "too large for a stream")
   }
 }

@@ -157,7 +157,7 @@ public struct CellLaws: Sendable {
   }
 
   private func steps() -> Double {
-    var stream: any StateStream = subject.layer.stream()
+    var stream: any SequenceStream = subject.layer.stream()
     let x = subject.input("steps", batch: 1, time: 23)
     let whole = subject.run(Variable(x), nil)
     var outputs: [Float] = []
@@ -311,7 +311,7 @@ public struct CellLaws: Sendable {
   }
 
   private func longStream() -> Double {
-    var stream: any StateStream = subject.layer.stream()
+    var stream: any SequenceStream = subject.layer.stream()
     let x = subject.input("long", batch: 1, time: 64)
     let steps = (0..<64).map { cut(x, $0..<$0 + 1).scalars }
     for t in 0..<long {

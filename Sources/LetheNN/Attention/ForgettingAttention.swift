@@ -210,7 +210,7 @@ public struct ForgettingAttention: Layer {
 /// fork: both go on from the same cache, each with its own.
 /// *Shapes*: one sequence; x [features] → [hidden].
 /// *Cost*: that of a step of the layer; it grows with the cache, which only `pruning` bounds.
-public struct AttentionStream: StateStream {
+public struct AttentionStream: SequenceStream {
   private let layer: ForgettingAttention
   /// The last output, kept while it is looked at.
   private var output = Tensor(zeros: [0])

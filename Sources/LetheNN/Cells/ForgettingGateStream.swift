@@ -10,7 +10,7 @@ import LetheCore
 /// state, each with its own.
 /// *Shapes*: one sequence; x [features] → [hidden]. *State*: (c, m).
 /// *Cost*: the LSTM's step and 2 · hidden · features (and · hidden² with recall); bound by reading the weights.
-public struct ForgettingGateStream: StateStream {
+public struct ForgettingGateStream: SequenceStream {
   private var memory: RecurrentStream<LSTMCell>
   private var readOut: ReadOut
 

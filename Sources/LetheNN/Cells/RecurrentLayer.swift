@@ -5,7 +5,7 @@ import LetheCore
 /// *Shapes*: x [batch, time, …] → [batch, time, …] or, with only the last output, [batch, …].
 public protocol RecurrentLayer: Layer {
   /// The layer one step at a time.
-  associatedtype Stream: StateStream
+  associatedtype Stream: SequenceStream
   /// Whether it walks from the last step to the first: a row of a batch within its own length, outputs in time order. A reset
   /// then cuts what comes before it in time off from what comes after.
   var isReversed: Bool { get set }
@@ -29,6 +29,33 @@ public protocol RecurrentLayer: Layer {
   ///
   /// - Precondition: it is built, and runs forward only.
   func stream() -> Stream
+}
+
+/// A recurrent layer run one step at a time: its outputs have the same bits as those of the whole sequence at once. A copy is a
+/// fork: both go on from the same state, each with its own.
+///
+/// *Shapes*: one sequence; x is all of an input, as the output is all of an output, in one row.
+public protocol SequenceStream: Sendable {
+  /// The numbers of an input.
+  var inputSize: Int { get }
+  /// The width of an output.
+  var outputSize: Int { get }
+  /// One step; the output stays valid until the next, or until the stream goes.
+  ///
+  /// - Precondition: x has `inputSize` numbers.
+  @discardableResult
+  mutating func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float>
+  /// The state after the steps so far, or the one to go on from. *Shapes*: as the layer's, with a batch of 1.
+  var state: RecurrentState { get set }
+  /// Goes back to the state it began with.
+  mutating func reset()
+}
+
+extension SequenceStream {
+  /// One step, with arrays.
+  ///
+  /// - Precondition: x has `inputSize` numbers.
+  public mutating func step(_ x: [Float]) -> [Float] { x.withUnsafeBufferPointer { Array(step($0)) } }
 }
 
 extension RecurrentLayer {

@@ -10,7 +10,7 @@ import LetheCore
 /// everywhere today.
 public struct Dropout: Layer {
   public static let kind = "dropout"
-  public static let takesStepsAlone = true
+  public static let isPerStep = true
   /// p.
   public var rate: Float
 

@@ -11,7 +11,7 @@ import LetheCore
 /// *Cost*: one copy of the output.
 public struct Embedding: Layer {
   public static let kind = "embedding"
-  public static let takesStepsAlone = true
+  public static let isPerStep = true
   /// How many symbols there are.
   public var count: Int
   /// The length of each vector.

@@ -17,7 +17,7 @@ public protocol LogitsModel: Model {
 /// *Shapes*: any, kept; softmax works on rows of the last dimension.
 public struct ActivationLayer: Layer, LogitsModel {
   public static let kind = "activation"
-  public static let takesStepsAlone = true
+  public static let isPerStep = true
   /// The function.
   public var activation: Activation
 

@@ -10,7 +10,7 @@ import LetheCore
 /// *Source*: Ba, Kiros & Hinton 2016, eq. 3-4, with ε inside the root, as in PyTorch and Keras.
 public struct LayerNorm: Layer {
   public static let kind = "layer_norm"
-  public static let takesStepsAlone = true
+  public static let isPerStep = true
   /// ε; PyTorch's default is 1e-5, Keras' 1e-3.
   public var epsilon: Float
   /// The scale.

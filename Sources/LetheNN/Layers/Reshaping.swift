@@ -29,7 +29,7 @@ public struct Flatten: Layer {
 /// without channels, [batch, height, width], are such sequences already and stay as they are.
 public struct Rows: Layer {
   public static let kind = "rows"
-  public static let takesStepsAlone = true
+  public static let isPerStep = true
 
   /// A layer without options.
   public init() {}

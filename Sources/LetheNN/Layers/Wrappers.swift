@@ -49,7 +49,7 @@ public struct DenseConnection: Layer {
   public mutating func build(input: [Int]) throws(LetheError) -> [Int] {
     let output = try inner.build(input: input)
     guard let width = input.last, let more = output.last, output.dropLast() == input.dropLast(),
-      (width | more) < 1 << 24
+      width > 0, more > 0, (width | more) < 1 << 24
     else {
       throw LetheError(
         Self.kind, "its layers change more than the width, or are too wide",

@@ -10,7 +10,7 @@ import LetheCore
 /// fork: both go on from the same state, each with its own.
 /// *Shapes*: one sequence; x [features] → [hidden].
 /// *Cost*: that of a step of the layer; bound by reading the weights.
-public struct MatrixMemoryStream: StateStream {
+public struct MatrixMemoryStream: SequenceStream {
   private var engine: MatrixMemoryEngine
 
   /// The width of an input.

@@ -8,9 +8,9 @@ import LetheCore
 ///
 /// The outputs have the same bits as those of the whole sequence at once. A copy is a fork: both go on from the same
 /// state, each with its own.
-/// *Shapes*: one sequence; x [features] → [hidden].
+/// *Shapes*: one sequence; x [features] → [hidden], or the width of its head.
 /// *Cost*: 2 · gates · hidden · (features + hidden) a layer; bound by reading the weights.
-public struct RecurrentStream<Cell: RecurrentCell>: StateStream {
+public struct RecurrentStream<Cell: RecurrentCell>: SequenceStream {
   private var engines: [StreamEngine]
   private var head: HeadStream?
 
@@ -122,12 +122,12 @@ extension Recurrent {
 
 /// What stands on the top layer, in one row.
 private struct HeadStream {
-  private(set) var dense: DenseStream
+  private(set) var dense: DensePart
   /// [h_t, x_t].
   private var joined: Tensor
 
   init(_ head: Dense) {
-    dense = DenseStream(head)
+    dense = DensePart(head)
     joined = Tensor(zeros: [dense.inputSize])
   }
 

@@ -9,7 +9,7 @@ import LetheCore
 /// fork: both go on from the same state, each with its own.
 /// *Shapes*: one sequence; x is all of an input, as the layer's output is all of an output, in one row.
 /// *Cost*: that of a step of the layer: its operations one by one, with their tensors allocated anew.
-public struct SteppedStream<Cell: SteppedCell>: StateStream {
+public struct SteppedStream<Cell: SteppedCell>: SequenceStream {
   private let layer: SteppedRecurrent<Cell>
   private var parts: [Tensor]
   /// The last output, kept while it is looked at.

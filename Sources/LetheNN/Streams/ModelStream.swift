@@ -6,74 +6,88 @@ import LetheCore
 ///     while let frame = microphone.next() { use(stream.step(frame)) }
 ///
 /// At each step it gives what the model gives at the end of the sequence so far: that of the last step where the model
-/// answers every step, the answer itself where it answers once, with the same bits. A copy is a fork.
-/// *Shapes*: one sequence; a step's input in one row → one output in one row.
-/// *Cost*: that of the layers' steps. Recurrent layers with an engine and dense layers allocate nothing; other layers make
-/// the tensors of one step.
-public struct ModelStream: SequenceStream {
-  private var parts: [any SequenceStream]
+/// answers every step, the answer itself where it answers once, with the same bits. A sequence may be longer than a time
+/// that the model's input names. A copy is a fork: both go on from the same state, each with its own.
+/// *Shapes*: one sequence; x is all of a step's input, as the output is all of an output, in one row.
+/// *Cost*: that of the layers' steps. Recurrent layers with an engine, dense layers and connections of rows allocate nothing;
+/// other layers make the tensors of one step.
+public struct ModelStream: Sendable {
+  private var line: StreamLine
+  /// The numbers of a step's input.
   public let inputSize: Int
-  public let outputSize: Int
 
-  fileprivate init(_ parts: [any SequenceStream], from input: StepShape, to output: StepShape) {
-    self.parts = parts
-    (inputSize, outputSize) = (input.count, output.count)
+  fileprivate init(_ line: StreamLine, input: [Int]) {
+    self.line = line
+    inputSize = input.steps.reduce(1, *)
   }
 
+  /// The numbers of an output.
+  public var outputSize: Int { line.outputSize }
+
+  /// One step; the output stays valid until the next, or until the stream goes.
+  ///
+  /// - Precondition: x has `inputSize` numbers, and is no output of this stream.
   @discardableResult
   public mutating func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float> {
     require(x.count == inputSize, "stream: expected \(inputSize) inputs, got \(x.count)")
-    var signal = x
-    for index in parts.indices { signal = parts[index].step(signal) }
-    return signal
+    return line.step(x)
   }
 
+  /// One step, with arrays.
+  ///
+  /// - Precondition: x has `inputSize` numbers.
+  public mutating func step(_ x: [Float]) -> [Float] { x.withUnsafeBufferPointer { Array(step($0)) } }
+
+  /// What is remembered of the steps so far, or what to go on from: a state for each recurrent layer, however many levels it
+  /// has, and for each window, first to last.
+  ///
+  /// - Precondition: as many states as it has, of the same shapes.
   public var states: [RecurrentState] {
-    get { parts.flatMap(\.states) }
+    get { line.states }
     set {
-      var rest = newValue[...]
-      for index in parts.indices {
-        let count = parts[index].states.count
-        require(rest.count >= count, "stream: expected \(states.count) states, got \(newValue.count)")
-        if count > 0 { parts[index].states = Array(rest.prefix(count)) }
-        rest = rest.dropFirst(count)
-      }
-      require(rest.isEmpty, "stream: expected \(states.count) states, got \(newValue.count)")
+      let count = line.states.count
+      require(newValue.count == count, "stream: expected \(count) states, got \(newValue.count)")
+      line.states = newValue
     }
   }
 
-  public mutating func reset() {
-    for index in parts.indices { parts[index].reset() }
-  }
+  /// Goes back to the state it began with.
+  public mutating func reset() { line.reset() }
 }
 
 extension Sequential {
   /// This model one step at a time, from the state it begins with.
   ///
-  /// - Throws: `LetheError` that names the layer which needs the whole sequence, such as one that also runs backward.
+  /// - Throws: `LetheError` for a model that is not ready or takes no sequence; else it names the layer which needs the whole
+  ///   sequence, such as one that also runs backward.
   public func stream() throws(LetheError) -> ModelStream {
-    guard !outputs.isEmpty else {
-      throw LetheError(Self.kind, "is not built", expected: "a model with an input shape")
+    var isFilled = !outputs.isEmpty
+    var copy = self
+    copy.forEachParameter { isFilled = isFilled && $1.value.shape == $1.shape }
+    guard isFilled else {
+      throw LetheError(
+        Self.kind, "is not ready", expected: "a model with an input shape, its parameters filled")
     }
-    return try modelStream(of: StepShape(Array(input.dropFirst()), hasTime: true)).stream
+    guard input.count > 1 || beginsWithSymbols else {
+      throw LetheError(
+        Self.kind, "takes no sequence", expected: "an input shape [time, …]", found: "\(input)")
+    }
+    let steps = [.any] + input.dropFirst()
+    return ModelStream(try streamLine(of: steps), input: steps)
   }
 
-  public func stream(
-    of input: StepShape
-  ) throws(LetheError) -> (stream: any SequenceStream, output: StepShape) {
-    let (stream, output) = try modelStream(of: input)
-    return (stream, output)
+  private var beginsWithSymbols: Bool {
+    (layers.first as? Sequential)?.beginsWithSymbols ?? (layers.first is Embedding)
   }
 
-  private func modelStream(
-    of input: StepShape
-  ) throws(LetheError) -> (stream: ModelStream, output: StepShape) {
-    var shape = input
-    var parts: [any SequenceStream] = []
+  /// Its layers in line, for inputs of a shape that begins with `.any` where there is time.
+  func streamLine(of input: [Int]) throws(LetheError) -> StreamLine {
+    var (shape, parts) = (input, [any StreamPart]())
     for (index, layer) in layers.enumerated() {
       do {
-        let (stream, output) = try layer.stream(of: shape)
-        parts.append(stream)
+        let output = try layer.shape(of: shape)
+        // Dropout gives what it takes.
+        if !(layer is Dropout) { parts.append(try layer.part(from: shape, to: output)) }
         shape = output
       } catch {
         throw LetheError(
@@ -81,54 +95,53 @@ extension Sequential {
           advice: error.advice)
       }
     }
-    return (ModelStream(parts, from: input, to: shape), shape)
+    return StreamLine(parts, output: shape)
   }
 }
 
 extension Layer {
-  public func stream(
-    of input: StepShape
-  ) throws(LetheError) -> (stream: any SequenceStream, output: StepShape) {
-    guard Self.takesStepsAlone || !input.hasTime else {
+  /// The shape of its output for an input shape other than it was built for; sizes that memory could not hold are refused.
+  fileprivate func shape(of input: [Int]) throws(LetheError) -> [Int] {
+    var copy = self
+    let output = try copy.build(input: input)
+    guard let count = product(of: output.steps), count <= 1 << 28 else {
+      throw LetheError(
+        Self.kind, "has an output too large for a stream", expected: "up to 2^28 numbers a step",
+        found: "\(output)")
+    }
+    return output
+  }
+
+  fileprivate func part(from input: [Int], to output: [Int]) throws(LetheError) -> any StreamPart {
+    // Where no time is left, a layer takes whole examples.
+    guard input.first == .any else {
+      if let own = self as? Dense, input.count == 1 { return DensePart(own) }
+      return LayerPart(self, from: input, to: output)
+    }
+    if let own = self as? any StreamedLayer { return try own.streamPart(from: input, to: output) }
+    if let own = self as? any RecurrentLayer {
+      guard !own.isReversed && !own.isBidirectional else {
+        throw LetheError(
+          Self.kind, "cannot run one step at a time: it reads sequences from their end",
+          expected: "a layer that runs forward only")
+      }
+      return own.statePart
+    }
+    guard Self.isPerStep else {
       throw LetheError(
         Self.kind, "cannot run one step at a time: it needs the whole sequence",
-        expected: "recurrent layers that run forward only, and layers that take each step alone")
+        expected: "a recurrent layer that runs forward only, or one that takes each step alone",
+        advice: "TimeDistributed applies a layer to each step; a layer of your own says isPerStep")
     }
-    return try oneByOne(input)
-  }
-
-  /// Each step, or example, by what the layer does with a sequence of one step.
-  func oneByOne(_ input: StepShape) throws(LetheError) -> (stream: any SequenceStream, output: StepShape) {
-    let output = try output(of: input)
-    return (LayerStream(self, input, output), output)
-  }
-
-  /// What it makes of such input: steps, if it keeps a time of any length.
-  func output(of input: StepShape) throws(LetheError) -> StepShape {
-    var copy = self
-    let shape = try copy.build(input: (input.hasTime ? [.any] : []) + input.sizes)
-    let hasTime = input.hasTime && shape.first == .any
-    return StepShape(hasTime ? Array(shape.dropFirst()) : shape, hasTime: hasTime)
+    return LayerPart(self, from: input, to: output)
   }
 }
 
-/// A layer that takes each step alone, or a whole example, by what it does with a sequence of one step.
-struct LayerStream: StatelessStream {
-  let inputSize: Int
-  let outputSize: Int
-  private let layer: any Layer
-  private let shape: [Int]
-  /// The last output, kept while it is looked at.
-  private var output = Tensor(zeros: [0])
+extension RecurrentLayer {
+  fileprivate var statePart: any StreamPart { StatePart(stream()) }
+}
 
-  init(_ layer: some Layer, _ input: StepShape, _ output: StepShape) {
-    self.layer = layer
-    (inputSize, outputSize) = (input.count, output.count)
-    shape = (input.hasTime ? [1, 1] : [1]) + input.sizes
-  }
-
-  mutating func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float> {
-    output = layer(Variable(Tensor(Array(x), shape: shape))).tensor
-    return UnsafeBufferPointer(start: output.pointer, count: output.count)
-  }
+extension [Int] {
+  /// The sizes of one step, or of an example without time.
+  var steps: [Int] { first == .any ? Array(dropFirst()) : self }
 }

@@ -161,6 +161,41 @@ import Testing
       Sequential(input: [.any, 5]) { Unknown() }, "layer 0, unknown: cannot run one step at a time")
   }
 
+  /// A model of dropout alone gives what it took, and keeps it.
+  @Test func dropoutAlone() throws {
+    var stream = try Sequential(input: [.any, 3]) { TimeDistributed { Dropout(0.4) } }.stream()
+    let y = [1, 2, 3].withUnsafeBufferPointer { stream.step($0) }
+    #expect(Array(y) == [1, 2, 3])
+  }
+
+  /// A layer of a user's own whose stream is of another width than what it builds.
+  @Test func widthsOfStreamsAreChecked() throws {
+    struct Narrowed: RecurrentLayer {
+      static let kind = "narrowed"
+      var memory = LSTM(9, outputs: .all)
+      var isReversed = false
+      var stateSizes: [Int] { memory.stateSizes }
+      enum CodingKeys: CodingKey {}
+      init() {}
+      init(from decoder: any Decoder) throws { self.init() }
+      func encode(to encoder: any Encoder) throws {}
+      mutating func build(input: [Int]) throws(LetheError) -> [Int] {
+        _ = try memory.build(input: input)
+        return input.dropLast() + [4]
+      }
+      mutating func visitParameters(_ visitor: inout ParameterVisitor) { visitor.visit("memory", &memory) }
+      func run(_ x: Variable, from state: RecurrentState?) -> (output: Variable, state: RecurrentState) {
+        let (output, state) = memory.run(x, from: state)
+        return (output.columns(0..<4), state)
+      }
+      func callAsFunction(_ x: Variable) -> Variable { run(x, from: nil).output }
+      func stream() -> RecurrentStream<LSTMCell> { memory.stream() }
+    }
+    expectProblem(
+      Sequential(input: [.any, 3]) { DenseConnection { Narrowed() } },
+      "layer 0, layer 0, narrowed: has a stream of another width")
+  }
+
   /// Learned initial states, and a model read from a file, whose input names a time.
   @Test func modelsFromFiles() throws {
     var layer = LSTM(6, layers: 2, outputs: .all)
@@ -242,7 +277,12 @@ import Testing
     expectProblem(Sequential { Dense(4) }, "is not ready")
     var empty = Sequential { Dense(4) }
     _ = try empty.build(input: [.any, 3])
-    expectProblem(empty, "its parameters filled")
+    expectProblem(empty, "layer 0, dense: is not ready")
+    var wide = Sequential(input: [.any, 3], seed: 1) { Dense(4) }
+    wide.forEachParameter { name, parameter in
+      if name == "0.weight" { parameter = Parameter(Tensor(zeros: [4, 9])) }
+    }
+    expectProblem(wide, "layer 0, dense: is not ready")
     expectProblem(Sequential(input: [4]) { Dense(4) }, "takes no sequence")
     expectProblem(Sequential(input: [4]) { DenseConnection { ActivationLayer(.tanh) } }, "takes no sequence")
     expectProblem(Sequential(input: [.any, 1 << 23]) { TimeWindow(1024) }, "too large for a stream")

@@ -17,10 +17,9 @@ public struct SteppedStream<Cell: SteppedCell>: SequenceStream {
 
   init(_ layer: SteppedRecurrent<Cell>) {
     require(!layer.isReversed, "stream: a layer that runs backward needs the whole sequence")
-    require(
-      layer.features > 0 && layer.parameters.allSatisfy { $0.value.count > 0 },
-      "stream: the layer is not built; give inputSize, or build it in Sequential")
-    var layer = layer
+    var layer = layer, isFilled = layer.features > 0
+    layer.forEachParameter { isFilled = isFilled && $1.value.shape == $1.shape }
+    require(isFilled, "stream: the layer is not built; give inputSize, or build it in Sequential")
     layer.outputs = .all
     self.layer = layer
     parts = layer.cell.stateSizes.map { Tensor(zeros: [1, $0]) }

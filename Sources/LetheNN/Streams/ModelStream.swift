@@ -13,6 +13,7 @@ import LetheCore
 /// other layers make the tensors of one step.
 public struct ModelStream: Sendable {
   private var line: StreamLine
+  private var echo = Tensor(zeros: [0])
   /// The numbers of a step's input.
   public let inputSize: Int
 
@@ -30,7 +31,11 @@ public struct ModelStream: Sendable {
   @discardableResult
   public mutating func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float> {
     require(x.count == inputSize, "stream: expected \(inputSize) inputs, got \(x.count)")
-    return line.step(x)
+    let y = line.step(x)
+    guard y.baseAddress == x.baseAddress else { return y }
+    // A model of dropout alone gives what it took, which is the caller's.
+    echo = Tensor(Array(x))
+    return UnsafeBufferPointer(start: echo.pointer, count: echo.count)
   }
 
   /// One step, with arrays.
@@ -61,14 +66,10 @@ extension Sequential {
   /// - Throws: `LetheError` for a model that is not ready or takes no sequence; else it names the layer which needs the whole
   ///   sequence, such as one that also runs backward.
   public func stream() throws(LetheError) -> ModelStream {
-    var isFilled = !outputs.isEmpty
-    var copy = self
-    copy.forEachParameter { isFilled = isFilled && $1.value.shape == $1.shape }
-    guard isFilled else {
-      throw LetheError(
-        Self.kind, "is not ready", expected: "a model with an input shape, its parameters filled")
+    guard !outputs.isEmpty else {
+      throw LetheError(Self.kind, "is not ready", expected: "a model with an input shape")
     }
-    guard input.count > 1 || beginsWithSymbols else {
+    guard input.first == .any || input.count > 1 || beginsWithSymbols else {
       throw LetheError(
         Self.kind, "takes no sequence", expected: "an input shape [time, …]", found: "\(input)")
     }
@@ -85,6 +86,7 @@ extension Sequential {
     var (shape, parts) = (input, [any StreamPart]())
     for (index, layer) in layers.enumerated() {
       do {
+        if shape.first == .any { try layer.refuseWholeSequences() }
         let output = try layer.shape(of: shape)
         // Dropout gives what it takes.
         if !(layer is Dropout) { parts.append(try layer.part(from: shape, to: output)) }
@@ -100,10 +102,36 @@ extension Sequential {
 }
 
 extension Layer {
-  /// The shape of its output for an input shape other than it was built for; sizes that memory could not hold are refused.
+  /// Throws for a layer that cannot take a sequence step by step.
+  fileprivate func refuseWholeSequences() throws(LetheError) {
+    if let own = self as? any RecurrentLayer {
+      guard own.isReversed || own.isBidirectional else { return }
+      throw LetheError(
+        Self.kind, "cannot run one step at a time: it reads sequences from their end",
+        expected: "a layer that runs forward only")
+    }
+    guard Self.isPerStep || self is any StreamedLayer else {
+      throw LetheError(
+        Self.kind, "cannot run one step at a time: it needs the whole sequence",
+        expected: "a recurrent layer that runs forward only, or one that takes each step alone",
+        advice: "TimeDistributed applies a layer to each step; a layer of your own says isPerStep")
+    }
+  }
+
+  /// The shape of its output for an input shape other than it was built for.
+  ///
+  /// - Throws: `LetheError` for parameters that are not those it declares, and for sizes that memory could not hold.
   fileprivate func shape(of input: [Int]) throws(LetheError) -> [Int] {
     var copy = self
     let output = try copy.build(input: input)
+    var declared: [[Int]] = []
+    copy.forEachParameter { declared.append($1.shape) }
+    let filled = parameters.map(\.value.shape)
+    guard filled == declared else {
+      throw LetheError(
+        Self.kind, "is not ready", expected: "its parameters filled, of shapes \(declared)",
+        found: "\(filled)")
+    }
     guard let count = product(of: output.steps), count <= 1 << 28 else {
       throw LetheError(
         Self.kind, "has an output too large for a stream", expected: "up to 2^28 numbers a step",
@@ -112,33 +140,28 @@ extension Layer {
     return output
   }
 
+  /// What it is in a stream. Where no time is left, layers take whole examples.
   fileprivate func part(from input: [Int], to output: [Int]) throws(LetheError) -> any StreamPart {
-    // Where no time is left, a layer takes whole examples.
-    guard input.first == .any else {
-      if let own = self as? Dense, input.count == 1 { return DensePart(own) }
-      return LayerPart(self, from: input, to: output)
-    }
-    if let own = self as? any StreamedLayer { return try own.streamPart(from: input, to: output) }
-    if let own = self as? any RecurrentLayer {
-      guard !own.isReversed && !own.isBidirectional else {
-        throw LetheError(
-          Self.kind, "cannot run one step at a time: it reads sequences from their end",
-          expected: "a layer that runs forward only")
-      }
-      return own.statePart
-    }
-    guard Self.isPerStep else {
-      throw LetheError(
-        Self.kind, "cannot run one step at a time: it needs the whole sequence",
-        expected: "a recurrent layer that runs forward only, or one that takes each step alone",
-        advice: "TimeDistributed applies a layer to each step; a layer of your own says isPerStep")
+    if input.first == .any {
+      if let own = self as? any StreamedLayer { return try own.streamPart(from: input, to: output) }
+      if let own = self as? any RecurrentLayer { return try own.statePart(from: input, to: output) }
+    } else if let own = self as? Dense, input.count == 1 {
+      return DensePart(own)
     }
     return LayerPart(self, from: input, to: output)
   }
 }
 
 extension RecurrentLayer {
-  fileprivate var statePart: any StreamPart { StatePart(stream()) }
+  fileprivate func statePart(from input: [Int], to output: [Int]) throws(LetheError) -> any StreamPart {
+    let stream = stream(), expected = [input, output].map { $0.steps.reduce(1, *) }
+    guard [stream.inputSize, stream.outputSize] == expected else {
+      throw LetheError(
+        Self.kind, "has a stream of another width", expected: "\(expected[0]) numbers to \(expected[1])",
+        found: "\(stream.inputSize) to \(stream.outputSize)")
+    }
+    return StatePart(stream)
+  }
 }
 
 extension [Int] {

@@ -55,12 +55,19 @@ struct StreamLine: StreamPart {
 
 /// The stream of a recurrent layer.
 struct StatePart<Stream: SequenceStream>: StreamPart {
-  var outputSize: Int { stream.outputSize }
+  let outputSize: Int
   private var stream: Stream
 
-  init(_ stream: Stream) { self.stream = stream }
+  init(_ stream: Stream) {
+    self.stream = stream
+    outputSize = stream.outputSize
+  }
 
-  mutating func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float> { stream.step(x) }
+  mutating func step(_ x: UnsafeBufferPointer<Float>) -> UnsafeBufferPointer<Float> {
+    let y = stream.step(x)
+    require(y.count == outputSize, "stream: expected \(outputSize) outputs, got \(y.count)")
+    return y
+  }
   var states: [RecurrentState] {
     get { [stream.state] }
     set { stream.state = newValue[0] }

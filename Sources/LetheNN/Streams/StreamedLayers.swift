@@ -43,6 +43,19 @@ extension TimeWindow: StreamedLayer {
   }
 }
 
+/// A part around others, whose states are its own.
+private protocol WrappingPart: StreamPart {
+  var inner: StreamLine { get set }
+}
+
+extension WrappingPart {
+  var states: [RecurrentState] {
+    get { inner.states }
+    set { inner.states = newValue }
+  }
+  mutating func reset() { inner.reset() }
+}
+
 /// A dense layer on a row: weights packed once, nothing allocated.
 struct DensePart: StreamPart {
   var outputSize: Int { factor.columns }
@@ -74,9 +87,9 @@ struct DensePart: StreamPart {
 }
 
 /// x + f(x).
-struct SumPart: StreamPart {
+private struct SumPart: WrappingPart {
   var outputSize: Int { output.count }
-  private var inner: StreamLine
+  var inner: StreamLine
   private var output: Tensor
 
   init(_ inner: StreamLine) {
@@ -93,18 +106,12 @@ struct SumPart: StreamPart {
       return UnsafeBufferPointer(y)
     }
   }
-
-  var states: [RecurrentState] {
-    get { inner.states }
-    set { inner.states = newValue }
-  }
-  mutating func reset() { inner.reset() }
 }
 
 /// [x, f(x)], row by row.
-struct ConcatPart: StreamPart {
+private struct ConcatPart: WrappingPart {
   var outputSize: Int { output.count }
-  private var inner: StreamLine
+  var inner: StreamLine
   private let rows: Int
   private var output: Tensor
 
@@ -128,16 +135,10 @@ struct ConcatPart: StreamPart {
       return UnsafeBufferPointer(y)
     }
   }
-
-  var states: [RecurrentState] {
-    get { inner.states }
-    set { inner.states = newValue }
-  }
-  mutating func reset() { inner.reset() }
 }
 
 /// The last steps side by side, the newest first. *State*: the window, [1, k · features].
-struct WindowPart: StreamPart {
+private struct WindowPart: StreamPart {
   var outputSize: Int { window.count }
   private let width: Int
   private var window: Tensor

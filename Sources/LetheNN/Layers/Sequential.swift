@@ -64,9 +64,7 @@ public struct Sequential: Layer, LogitsModel {
         try Self.check(shape, "the output")
         outputs.append(shape)
       } catch {
-        throw LetheError(
-          "layer \(index), \(error.place)", error.problem, expected: error.expected, found: error.found,
-          advice: error.advice)
+        throw error.inLayer(index)
       }
     }
     return output
@@ -161,6 +159,13 @@ public struct Sequential: Layer, LogitsModel {
     return rows.map { a, b, c in
       a + spaces(widths.0 - a.count + 2) + b + spaces(widths.1 - b.count + 2 + widths.2 - c.count) + c
     }.joined(separator: "\n")
+  }
+}
+
+extension LetheError {
+  /// The same of a layer by its number.
+  func inLayer(_ index: Int) -> LetheError {
+    LetheError("layer \(index), \(place)", problem, expected: expected, found: found, advice: advice)
   }
 }
 

@@ -92,9 +92,7 @@ extension Sequential {
         if !(layer is Dropout) { parts.append(try layer.part(from: shape, to: output)) }
         shape = output
       } catch {
-        throw LetheError(
-          "layer \(index), \(error.place)", error.problem, expected: error.expected, found: error.found,
-          advice: error.advice)
+        throw error.inLayer(index)
       }
     }
     return StreamLine(parts, output: shape)

@@ -173,7 +173,7 @@ final class PackedRecurrent: @unchecked Sendable {
 }
 
 /// The least blocks worth a thread's while, each of so many floats.
-func packingGrain(_ floats: Int) -> Int { max(1, (1 << 17) / max(floats, 1)) }
+func packingGrain(_ floats: Int) -> Int { max(1, (1 << 14) / max(floats, 1)) }
 
 extension lethe_product {
   /// The product of the rows of a run, where left and out are given for row 0.

@@ -33,8 +33,9 @@ public enum Parallel {
 
   /// Splits `0..<count` into even ranges, one or `perThread` for each thread but none smaller than `grain`,
   /// and calls `body` with each.
-  package static func split(_ count: Int, grain: Int, perThread: Int = 1, _ body: (Range<Int>) -> Void) {
-    let threads = threads
+  package static func split(
+    _ count: Int, grain: Int, perThread: Int = 1, threads: Int = threads, _ body: (Range<Int>) -> Void
+  ) {
     let parts = max(1, min(threads * (threads > 1 ? perThread : 1), count / max(grain, 1)))
     run(parts, threads: threads) { i in body(count * i / parts..<count * (i + 1) / parts) }
   }

@@ -56,12 +56,12 @@ func bitsHash(_ tensors: [Tensor]) -> UInt64 {
   }
 }
 
-/// Results of a computation with 1, 2 and 3 threads, which have to have the same bits.
+/// Results of a computation with one thread and with others, which have to have the same bits.
 func expectSameBits(
-  sourceLocation: SourceLocation = #_sourceLocation, _ compute: () -> [Tensor]
+  threads: [Int] = [2, 3], sourceLocation: SourceLocation = #_sourceLocation, _ compute: () -> [Tensor]
 ) {
   let one = Parallel.$threads.withValue(1) { compute() }
-  for threads in [2, 3] {
+  for threads in threads {
     let several = Parallel.$threads.withValue(threads) { compute() }
     #expect(
       zip(one, several).allSatisfy { sameBits($0, $1) }, "\(threads) threads", sourceLocation: sourceLocation)

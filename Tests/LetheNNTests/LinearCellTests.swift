@@ -2,23 +2,26 @@ import Lethe
 import LetheTestSupport
 import Testing
 
-/// Cells whose units do not see each other: threads share out units, and a block of them goes through time alone.
+/// Cells whose units do not see each other: threads take bands of the batch or share out units, and a block of them goes through
+/// time alone.
 @Suite struct LinearCellTests {
   static let cells = [
     "qrnn", "mingru", "minlstm", "sru", "rglru", "indrnn", "leaky", "ema", "hgrn", "levels",
   ]
 
-  /// Outputs, final state and all gradients of a layer in training.
+  /// Outputs, final states, gradients of inputs and initial states, and then of the parameters of a layer in training; with
+  /// `rows`, of some rows of the batch.
   private func everything<Cell: RecurrentCell>(
-    _ cell: Cell, batch: Int, time: Int, timing: Timing?
+    _ cell: Cell, batch: Int, time: Int, timing: Timing?, rows: Range<Int>? = nil
   ) -> [Tensor] {
     let units = cell.hiddenSize, inputs = ["sru", "rglru", "ema"].contains(Cell.kind) ? units : 21
     var layer = Recurrent(cell, inputSize: inputs)
     layer.forEachParameter { name, parameter in
       parameter.value = numbers("linear.\(name)", parameter.shape, scale: 0.5)
     }
-    let x = numbers("linear.x", [batch, time, inputs])
-    let states = (0..<layer.stateSizes.count).map { numbers("linear.state\($0)", [batch, units]) }
+    let rows = rows ?? 0..<batch
+    let x = numbers("linear.x", [batch, time, inputs]).rows(rows)
+    let states = layer.stateSizes.indices.map { numbers("linear.state\($0)", [batch, units]).rows(rows) }
     var (results, watched): ([Tensor], [Variable]) = ([], [])
     let (_, all) = layer.gradients(key: RandomKey(seed: 3)) { layer, tape in
       watched = [tape.watched(x, timing: timing)] + states.map { tape.watched($0) }
@@ -27,8 +30,8 @@ import Testing
       results = [y.tensor] + (final.hidden + final.cell).map(\.tensor)
       return (final.hidden + final.cell).reduce((y * y).sum()) { $0 + ($1 * $1).sum() }
     }
-    return results + all.named(for: layer).sorted { $0.key < $1.key }.map(\.value)
-      + watched.compactMap { all[$0] }
+    return results + watched.compactMap { all[$0] }
+      + all.named(for: layer).sorted { $0.key < $1.key }.map(\.value)
   }
 
   /// Six blocks, the last of eight units: two panels of three. Nine, the last of two: three panels, for three threads.
@@ -48,6 +51,64 @@ import Testing
       }
       expectSameBits { compute(cell) }
     }
+  }
+
+  /// A batch of 37 comes in four bands, each with all of its steps and sums of its own: on even lengths, on uneven ones, where
+  /// one row is nearly all there is, and with resets. Three and five threads share bands.
+  @Test(arguments: ["qrnn", "minlstm", "sru", "rglru", "ema", "levels"], 0..<5)
+  func bandsGiveTheSumOfTheirRows(_ name: String, _ kind: Int) throws {
+    let (units, batch, time) = (67, 37, 61)
+    let cell: any RecurrentCell =
+      name == "levels"
+      ? LevelsCell(hiddenSize: units) : try #require(CellCatalog.entry(name)?.cell?(units))
+    let uneven = (0..<batch).map { $0 % 3 == 0 ? 0 : time - $0 % 11 }
+    let skewed = (0..<batch).map { $0 == 5 ? 61 : 12 }
+    let resets = (0..<batch).map { row in (0..<time).map { ($0 + row) % 5 == 4 } }
+    let timing = [
+      nil, Timing(lengths: uneven), Timing(lengths: skewed),
+      Timing(lengths: Array(repeating: time, count: batch), resets: resets),
+      Timing(lengths: uneven, resets: resets),
+    ][kind]
+    func compute(_ cell: some RecurrentCell, _ rows: Range<Int>? = nil) -> [Tensor] {
+      let own = timing.map {
+        Timing(
+          lengths: $0.lengths.map { Array($0[rows ?? 0..<batch]) },
+          resets: $0.resets.map { Array($0[rows ?? 0..<batch]) })
+      }
+      return everything(cell, batch: batch, time: time, timing: own, rows: rows)
+    }
+    expectSameBits(threads: [2, 3, 5]) { compute(cell) }
+    guard name != "levels" else { return }  // its noise is one of the whole batch
+    let whole = compute(cell), alone = (0..<batch).map { compute(cell, $0..<$0 + 1) }
+    let ofRows = whole.filter { $0.shape[0] == batch }.count
+    for (number, tensor) in whole.enumerated() {
+      let parts = alone.map { $0[number] }
+      if number < ofRows {
+        for (row, part) in parts.enumerated() {
+          #expect(sameBits(tensor.rows(row..<row + 1), part), "\(number), row \(row)")
+        }
+      } else {
+        expectAbout(tensor, parts.dropFirst().reduce(parts[0]) { $0 + $1 }, "gradient \(number)")
+      }
+    }
+  }
+
+  /// 1,100 sequences of which eight have steps: the second band has none.
+  @Test func bandsWithoutSteps() {
+    let (batch, time) = (1100, 64)
+    let timing = Timing(lengths: (0..<batch).map { $0 < 8 ? time : 0 })
+    let cell = MinGRUCell(67)
+    let whole = everything(cell, batch: batch, time: time, timing: timing)
+    let alone = everything(cell, batch: batch, time: time, timing: nil, rows: 0..<8)
+    for (a, b) in zip(whole, alone) where a.shape[0] == batch {
+      #expect(sameBits(a.rows(0..<8), b))
+    }
+    for (a, b) in zip(whole, alone) where a.shape[0] != batch { expectAbout(a, b, "\(a.shape)") }
+  }
+
+  private func expectAbout(_ a: Tensor, _ b: Tensor, _ name: String) {
+    let size = b.scalars.map(abs).max() ?? 0
+    #expect(size > 0 && difference(a, b) <= 2e-5 * size, "\(name): \(difference(a, b)) of \(size)")
   }
 
   /// What is made of vectors alone is computed once, and its gradients are led back to the vectors at the end: direct uses of a

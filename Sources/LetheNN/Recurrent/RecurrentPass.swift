@@ -6,16 +6,19 @@ import LetheCore
 /// On the tape it is a single node. Time runs in chunks whose gates stay in cache. Forward: the product of a chunk's
 /// inputs, then its steps in the fused loop. Backward, last chunk first: the fused loop in reverse, which turns gate
 /// values into gate gradients where they lie, then the products for the input and for the weights. Threads share the
-/// batch's rows, and no two meet inside a chunk; where one row is all there is they share its units, and meet every step.
+/// batch's rows and meet where a chunk ends; where units do not see each other they take bands of the batch and meet once (`Band`);
+/// where one row is all there is they share its units, and meet every step.
 struct RecurrentPass {
   let description: CellDescription
-  let layout: SequenceLayout
+  var layout: SequenceLayout
   let inputs: Int
   let units: Int
   /// What multiplies the hidden state that the gates see, [batch, width of h]: recurrent dropout.
   let hiddenMask: Tensor?
   /// What the cell's noise is at each step, [batch, time, units] each; none: the mean.
   var noise: [Tensor] = []
+  /// The threads that share it; results do not depend on them.
+  var threads = 1
 
   /// The variables of one layer and direction.
   struct Weights {
@@ -78,35 +81,51 @@ struct RecurrentPass {
     let gates = names.map { names in description.recordedGates.filter { names($0.name) } } ?? []
     let keeps = recorded || wantsOutputGate || !gates.isEmpty
     let steps = wantsOutputs ? layout.scattered(columns: hidden) : nil
-    let work = forward(x.tensor, weights: weights, initial.map(\.tensor), keeps: keeps, outputs: steps)
+    let packed = packed(weights), given = initial.map(\.tensor)
+    let bands = bandLayouts.map { layout in
+      var pass = self
+      pass.layout = layout
+      return Band(pass: pass, work: pass.prepared(x.tensor, given, packed, keeps: keeps))
+    }
+    forward(bands, packed, keeps: keeps, outputs: steps)
 
     let states = description.states.count
     var outputs = (0..<states).map { number in
-      let (block, pointer) = statePointer(work, number)
-      return layout.finalState(
-        pointer, units: description.width(ofState: number, units: units), block: block,
-        initial: initial.isEmpty ? nil : initial[number].tensor)
+      let width = description.width(ofState: number, units: units)
+      let tensor = Tensor.uninitialized([batch, width])
+      for band in bands {
+        let (block, pointer) = band.pass.statePointer(band.work, number)
+        band.pass.layout.finalState(
+          pointer, units: width, block: block, initial: given.isEmpty ? nil : given[number], into: tensor)
+      }
+      return tensor
+    }
+    /// What all bands hold of something, each of `columns` for every step.
+    func collected(_ columns: [Int], _ copy: (RecurrentPass, Work, [Tensor]) -> Void) -> [Tensor] {
+      let tensors = columns.map { layout.scattered(columns: $0) }
+      for band in bands { copy(band.pass, band.work, tensors) }
+      return tensors
     }
     if let steps { outputs.append(steps) }
-    if wantsOutputGate { outputs += values(ofSlots: [3], work) }
+    if wantsOutputGate { outputs += collected([units]) { $0.copy(slots: [3], $1, into: $2) } }
     // Read now: a backward pass turns gate values into gradients where they lie.
     var values: [String: Tensor] = [:]
-    for (gate, value) in zip(gates, self.values(ofSlots: gates.map(\.slot), work)) {
-      values[gate.name] = value
-    }
+    let kept = collected(gates.map { _ in units }) { $0.copy(slots: gates.map(\.slot), $1, into: $2) }
+    for (gate, value) in zip(gates, kept) { values[gate.name] = value }
     for (number, state) in description.states.enumerated() where names?(state) ?? false {
-      values[state] =
-        number == 0 ? steps ?? self.values(ofState: 0, work) : self.values(ofState: number, work)
+      let width = description.width(ofState: number, units: units)
+      let known = number == 0 ? steps : nil
+      values[state] = known ?? collected([width]) { $0.copy(state: number, $1, into: $2[0]) }[0]
     }
 
     var variables: [Variable]
     if let tape = (parts + initial).lazy.compactMap(\.tape).first {
       let hasInitial = !initial.isEmpty, wantsInput = x.isRecorded
       variables = tape.record(description.name, inputs: parts + initial, outputs: outputs) { gradients in
-        let g = backward(
-          work, weights: weights, states: Array(gradients[..<states]),
-          outputs: wantsOutputs ? gradients[states] : nil,
-          outputGate: wantsOutputGate ? gradients.last ?? nil : nil, wantsInput: wantsInput)
+        let own = OutputGradients(
+          states: Array(gradients[..<states]), outputs: wantsOutputs ? gradients[states] : nil,
+          outputGate: wantsOutputGate ? gradients.last ?? nil : nil)
+        let g = backward(bands, own, weights: weights, wantsInput: wantsInput)
         return g.parts + (hasInitial ? g.initial : [])
       }
     } else {
@@ -120,74 +139,6 @@ struct RecurrentPass {
   }
 
   // MARK: Layouts
-
-  /// What one thread does: some rows of the batch; or, where units do not see each other, some panels of at most four
-  /// blocks of them, with all rows.
-  struct Share {
-    var rows: Range<Int>
-    var panels: Range<Int>
-    var blocks: Range<Int>
-    var isOfUnits: Bool
-
-    func fill(_ arguments: inout lethe_recurrent) {
-      guard isOfUnits else { return }
-      arguments.panel0 = Int64(panels.lowerBound)
-      arguments.panel1 = Int64(panels.upperBound)
-    }
-  }
-
-  /// The threads' shares; one where there is little to do. Panels that do not come out even are shared where there are many.
-  var shares: [Share] {
-    let panels = (blocks + 3) / 4, isSmall = rows * units * units * slots < 1 << 20
-    let threads = isSmall ? 1 : Parallel.threads
-    let isEven = panels % threads == 0 || panels >= 4 * threads || panels >= threads && batch < threads
-    if description.looksBack || isSmall || !isEven {
-      return layout.shares(max(1, min(threads, batch))).map {
-        Share(rows: $0, panels: 0..<panels, blocks: 0..<blocks, isOfUnits: false)
-      }
-    }
-    return (0..<threads).map { index in
-      let own = panels * index / threads..<panels * (index + 1) / threads
-      let first = blocks * own.lowerBound / panels, last = blocks * own.upperBound / panels
-      return Share(rows: 0..<batch, panels: own, blocks: first..<last, isOfUnits: true)
-    }
-  }
-
-  /// The product of some rows. A batch that cannot be split leaves its long products to all threads.
-  func multiply(_ product: lethe_product, _ runs: [SequenceLayout.Run], width: Int, isAlone: Bool) {
-    for run in runs {
-      let own = product.over(run)
-      let grain = isAlone ? max(6, (1 << 18) / max(width * blocks * slots * 16, 1)) : run.rows
-      Parallel.split(run.rows, grain: grain) { part in
-        var p = own
-        kernels.product(&p, Int64(part.lowerBound), Int64(part.upperBound), 0, p.panelCount)
-      }
-    }
-  }
-
-  /// Calls `body` for the steps at once or, where a batch that cannot be split leaves threads idle and a step is worth a
-  /// hand-over between them, step by step with the units shared out.
-  func eachStep(
-    _ steps: Range<Int>, _ arguments: lethe_recurrent, isAlone: Bool, isReversed: Bool,
-    _ body: (inout lethe_recurrent, Range<Int>) -> Void
-  ) {
-    let panels = (blocks + 3) / 4
-    let parts =
-      isAlone && description.looksBack && description.stages.count == 1 ? min(Parallel.threads, panels) : 1
-    if parts < 2 || batch * units * units * slots < 1 << 18 {
-      var whole = arguments
-      return body(&whole, steps)
-    }
-    for index in 0..<steps.count {
-      let t = isReversed ? steps.upperBound - 1 - index : steps.lowerBound + index
-      Parallel.run(parts) { part in
-        var own = arguments
-        own.panel0 = Int64(panels * part / parts)
-        own.panel1 = Int64(panels * (part + 1) / parts)
-        body(&own, t..<t + 1)
-      }
-    }
-  }
 
   /// Floats between two blocks of the states of all rows.
   var stateBlock: Int { (copies ? rows : rows + batch) * 16 }
@@ -249,10 +200,10 @@ struct RecurrentPass {
     withExtendedLifetime(work) {}
   }
 
-  /// What lies in some slots, each [batch, time, units]; a few rows at a time, so that they pass through cache once.
-  private func values(ofSlots wanted: [Int], _ work: Work) -> [Tensor] {
-    let results = wanted.map { _ in layout.scattered(columns: units) }
-    guard let gates = work.gates, !wanted.isEmpty else { return results }
+  /// Copies what lies in some slots to tensors [batch, time, units]; a few rows at a time, so that they pass through cache
+  /// once.
+  private func copy(slots wanted: [Int], _ work: Work, into results: [Tensor]) {
+    guard let gates = work.gates, !wanted.isEmpty else { return }
     let most = max(1, min(rows, (1 << 13) / (blocks * 16)))
     Parallel.split(rows, grain: max(most, (1 << 16) / max(blocks * 16 * wanted.count, 1))) { part in
       let values = Storage(count: blocks * most * 16)
@@ -270,16 +221,13 @@ struct RecurrentPass {
       }
       withExtendedLifetime(values) {}
     }
-    return results
   }
 
-  private func values(ofState number: Int, _ work: Work) -> Tensor {
-    let width = description.width(ofState: number, units: units)
-    let result = layout.scattered(columns: width)
+  private func copy(state number: Int, _ work: Work, into result: Tensor) {
     let (block, pointer) = statePointer(work, number)
     layout.scatter(
-      pointer, block: block, layout.runs(0..<layout.steps, 0..<batch), into: result, columns: width)
-    return result
+      pointer, block: block, layout.runs(0..<layout.steps, 0..<batch), into: result,
+      columns: description.width(ofState: number, units: units))
   }
 
   /// States [batch, width] (`nil`: zeros) as [state][block][batch][16], zero past their width.

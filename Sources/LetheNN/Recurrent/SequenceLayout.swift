@@ -26,8 +26,6 @@ struct SequenceLayout {
   var isEven: Bool { rows == steps * batch }
 
   init(batch: Int, time: Int, timing: Timing?, isReversed: Bool) {
-    self.batch = batch
-    self.time = time
     timing?.check(batch: batch, time: time)
     let given = timing?.lengths, resets = timing?.resets
     // Longest first; equal lengths keep their order.
@@ -41,25 +39,52 @@ struct SequenceLayout {
       while active > 0 && lengths[active - 1] <= t { active -= 1 }
       firstRow.append(firstRow[t] + Int64(active))
     }
-    var map: [Int32] = []
-    map.reserveCapacity(Int(firstRow[steps]))
-    var flags: [UInt8] = []
-    for t in 0..<steps {
-      for row in 0..<Int(firstRow[t + 1] - firstRow[t]) {
-        let at = isReversed ? lengths[row] - 1 - t : t
-        map.append(Int32(order[row] * time + at))
-        if let own = resets?[order[row]] {
-          // Backward in time, what starts anew at a step is cut off from the step before it.
-          flags.append((isReversed ? at + 1 < lengths[row] && own[at + 1] : own[at]) ? 1 : 0)
+    /// The caller's step that an engine batch row is at after `t` steps.
+    func at(_ row: Int, _ t: Int) -> Int { isReversed ? lengths[row] - 1 - t : t }
+    let map = [Int32](unsafeUninitializedCapacity: Int(firstRow[steps])) { map, count in
+      for t in 0..<steps {
+        for row in 0..<Int(firstRow[t + 1] - firstRow[t]) {
+          map[count] = Int32(order[row] * time + at(row, t))
+          count += 1
         }
       }
     }
+    var flags: [UInt8] = []
+    if let resets {
+      for t in 0..<steps {
+        for row in 0..<Int(firstRow[t + 1] - firstRow[t]) {
+          // Backward in time, what starts anew at a step is cut off from the step before it.
+          let own = resets[order[row]], step = at(row, t)
+          flags.append((isReversed ? step + 1 < lengths[row] && own[step + 1] : own[step]) ? 1 : 0)
+        }
+      }
+    }
+    (self.batch, self.time, self.steps) = (batch, time, steps)
     self.order = order.map { Int32($0) }
-    self.lengths = lengths
-    self.steps = steps
-    self.firstRow = firstRow
-    self.map = map
-    self.resets = resets != nil && flags.contains(1) ? flags : nil
+    (self.lengths, self.firstRow, self.map) = (lengths, firstRow, map)
+    self.resets = flags.contains(1) ? flags : nil
+  }
+
+  /// The layouts of neighbouring batch rows, at most `count` parts with about as many steps each, over the same tensors.
+  func parts(_ count: Int) -> [SequenceLayout] { shares(count).map { SequenceLayout(self, $0) } }
+
+  /// Some batch rows of a layout.
+  private init(_ whole: SequenceLayout, _ own: Range<Int>) {
+    batch = own.count
+    time = whole.time
+    order = Array(whole.order[own])
+    lengths = Array(whole.lengths[own])
+    steps = lengths.first ?? 0
+    var firstRow: [Int64] = [0], map: [Int32] = [], resets: [UInt8] = []
+    for t in 0..<steps {
+      let rows = whole.rows(of: t..<t + 1)
+      let from = rows.lowerBound + own.lowerBound, to = min(rows.upperBound, rows.lowerBound + own.upperBound)
+      map += whole.map[from..<to]
+      if let all = whole.resets { resets += all[from..<to] }
+      firstRow.append(Int64(map.count))
+    }
+    (self.firstRow, self.map) = (firstRow, map)
+    self.resets = resets.contains(1) ? resets : nil
   }
 
   /// The engine row that holds the last step of an engine batch row; `nil` for an empty sequence.
@@ -178,20 +203,20 @@ struct SequenceLayout {
     }
   }
 
-  /// The state [batch, units] that [block][batch][16] holds.
-  func unpackState(_ source: UnsafePointer<Float>, units: Int, block: Int) -> Tensor {
-    let tensor = Tensor.uninitialized([batch, units])
+  /// Writes the state that [block][batch][16] holds to the rows of a tensor [batch, units].
+  func unpackState(_ source: UnsafePointer<Float>, units: Int, block: Int, into tensor: Tensor) {
     order.withUnsafeBufferPointer { order in
       guard let order = order.baseAddress else { return }
       kernels.scatter_blocks(
         tensor.pointer, source, block, order, Int64(units), Int64(units), 0, Int64(batch))
     }
-    return tensor
   }
 
-  /// The state after each sequence's last step, from the states of all rows; `initial` where there was no step.
-  func finalState(_ source: UnsafePointer<Float>, units: Int, block: Int, initial: Tensor?) -> Tensor {
-    let tensor = Tensor.uninitialized([batch, units])
+  /// Writes the state after each sequence's last step, from the states of all rows, to the rows of a tensor [batch,
+  /// units]; `initial` where there was no step.
+  func finalState(
+    _ source: UnsafePointer<Float>, units: Int, block: Int, initial: Tensor?, into tensor: Tensor
+  ) {
     for row in 0..<batch {
       let to = tensor.pointer + Int(order[row]) * units
       if let last = lastRow(row) {
@@ -204,7 +229,6 @@ struct SequenceLayout {
         to.update(repeating: 0, count: units)
       }
     }
-    return tensor
   }
 }
 

@@ -4,7 +4,7 @@ import LetheCore
 /// The backward pass of a band, chunk by chunk, last one first.
 ///
 /// A chunk is walked through by the band's shares, which leaves gradients where gate values were; then its parts, some blocks
-/// of units each, sum up the gradients of weights. The calls for one of the two may run at the same time.
+/// of units each, sum up the gradients of weights. All walks of a chunk may run at the same time, then all sums.
 final class BandGradients {
   let band: Band
   let shares: [RecurrentPass.Share]
@@ -33,9 +33,7 @@ final class BandGradients {
   ) {
     let (pass, description, blocks) = (band.pass, band.pass.description, band.pass.blocks)
     (self.band, self.gradients, self.transposed, self.dx) = (band, gradients, transposed, dx)
-    // Weight gradients sum a chunk's rows in order, last chunk first: chunks may depend on shapes and lengths only. 256
-    // rows of gates stay in L2; where the sums themselves are larger than that, they should pass through memory seldom.
-    let chunks = pass.layout.chunks(rows: pass.inputs + pass.units < 512 ? 256 : 1024)
+    let chunks = pass.layout.chunks(rows: pass.backwardRows)
     steps = chunks.isEmpty ? [0..<0] : chunks.reversed()
     let most = chunks.map { pass.layout.rows(of: $0).count }.max() ?? 0
     let chunkBlock = most * 16, inputBlocks = (pass.inputs + 15) / 16
@@ -107,7 +105,7 @@ final class BandGradients {
     guard chunk < chunks else { return }
     let blocks = band.pass.blocks, own = blocks * part / parts..<blocks * (part + 1) / parts
     let rows = band.pass.layout.rows(of: steps[chunk]), first = rows.lowerBound
-    guard dx != nil, shares.allSatisfy(\.isOfUnits) else {
+    guard dx != nil, shares.first?.isOfUnits == true else {
       return sums.add(rows, to: own, adds: chunk > 0, lethe_fetch())
     }
     let run = rows.part(part, of: parts)
@@ -125,7 +123,6 @@ final class BandGradients {
         carry.pointer + plane * pass.blocks * block, units: pass.units, block: block, into: initial[number])
     }
     if let dVectors { sums.add(vectors: dVectors) }
-    withExtendedLifetime((dInitial, carry)) {}
   }
 
   private func fill(_ own: inout lethe_recurrent) {

@@ -32,7 +32,7 @@ extension RecurrentPass {
     if bands.allSatisfy({ $0.band.pass.threads == 1 }) {
       Parallel.run(bands.count) { number in
         for chunk in 0..<bands[number].chunks {
-          bands[number].walk(chunk, 0, isAlone: bands.count == 1)
+          for share in bands[number].shares.indices { bands[number].walk(chunk, share, isAlone: false) }
           bands[number].addUp(chunk, 0)
         }
       }

@@ -6,7 +6,7 @@ import LetheCore
 /// On the tape it is a single node. Time runs in chunks whose gates stay in cache. Forward: the product of a chunk's
 /// inputs, then its steps in the fused loop. Backward, last chunk first: the fused loop in reverse, which turns gate
 /// values into gate gradients where they lie, then the products for the input and for the weights. Threads share the
-/// batch's rows and meet where a chunk ends; where units do not see each other they take bands of the batch and meet once (`Band`);
+/// batch's rows and meet, backward, where a chunk ends; where units do not see each other they take bands of the batch and meet once (`Band`);
 /// where one row is all there is they share its units, and meet every step.
 struct RecurrentPass {
   let description: CellDescription

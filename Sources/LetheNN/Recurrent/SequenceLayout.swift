@@ -65,8 +65,8 @@ struct SequenceLayout {
     self.resets = flags.contains(1) ? flags : nil
   }
 
-  /// The layouts of neighbouring batch rows, at most `count` parts with about as many steps each, over the same tensors.
-  func parts(_ count: Int) -> [SequenceLayout] { shares(count).map { SequenceLayout(self, $0) } }
+  /// The layouts of neighbouring batch rows, at most `count` bands with about as many steps each, over the same tensors.
+  func bands(_ count: Int) -> [SequenceLayout] { shares(count).map { SequenceLayout(self, $0) } }
 
   /// Some batch rows of a layout.
   private init(_ whole: SequenceLayout, _ own: Range<Int>) {
@@ -76,6 +76,7 @@ struct SequenceLayout {
     lengths = Array(whole.lengths[own])
     steps = lengths.first ?? 0
     var firstRow: [Int64] = [0], map: [Int32] = [], resets: [UInt8] = []
+    map.reserveCapacity(own.count * steps)
     for t in 0..<steps {
       let rows = whole.rows(of: t..<t + 1)
       let from = rows.lowerBound + own.lowerBound, to = min(rows.upperBound, rows.lowerBound + own.upperBound)

@@ -5,9 +5,16 @@ import LetheCore
 /// Bands have nothing in common but the weights, and each sums up weight gradients of its own, which are then added up in
 /// order. So a thread takes a band and meets the others at the end; where threads and bands do not fit, threads
 /// share a band's rows or units (`RecurrentPass.shares`) and meet, backward, in every chunk.
-struct Band {
+final class Band {
   var pass: RecurrentPass
   let work: RecurrentPass.Work
+
+  init(_ pass: RecurrentPass, _ layout: SequenceLayout, _ work: (RecurrentPass) -> RecurrentPass.Work) {
+    var own = pass
+    own.layout = layout
+    self.pass = own
+    self.work = work(own)
+  }
 }
 
 extension RecurrentPass {
@@ -27,18 +34,15 @@ extension RecurrentPass {
     return layout.bands(1 << (Int.bitWidth - 1 - most.leadingZeroBitCount))
   }
 
-  /// The bands with the threads that share each, for the threads of this moment. 1: each thread takes whole bands, which wants
-  /// bands of about one size, and not many threads idle in the last round.
-  func shared(_ bands: [Band]) -> [Band] {
+  /// Settles how many threads share a band, for the threads of this moment. One, and each thread takes whole bands, where these
+  /// are of about one size and not many threads idle in the last round.
+  @discardableResult func share(_ bands: [Band]) -> Int {
     let threads = max(1, Parallel.threads), count = bands.count, rounds = (count + threads - 1) / threads
     var own = threads
     if count > 1 && (bands.map(\.pass.rows).max() ?? 0) * count <= rows + rows / 2 {
       own = 4 * count >= 3 * rounds * threads ? 1 : max(2, (threads + count - 1) / count)
     }
-    return bands.map {
-      var band = $0
-      band.pass.threads = own
-      return band
-    }
+    for band in bands { band.pass.threads = own }
+    return own
   }
 }

@@ -28,8 +28,8 @@ extension RecurrentPass {
       Tensor.uninitialized([batch, description.width(ofState: $0, units: units)])
     }
     let transposed = transposed(weights, wantsInput: wantsInput)
-    let bands = shared(bands).map { BandGradients($0, gradients, transposed, dx: dx) }
-    if bands.allSatisfy({ $0.band.pass.threads == 1 }) {
+    let threads = share(bands), bands = bands.map { BandGradients($0, gradients, transposed, dx: dx) }
+    if threads == 1 {
       Parallel.run(bands.count) { number in
         for chunk in 0..<bands[number].chunks {
           for share in bands[number].shares.indices { bands[number].walk(chunk, share, isAlone: false) }

@@ -4,7 +4,8 @@ import LetheCore
 extension RecurrentPass {
   /// Runs all steps. `outputs` [batch, time, width of h], where given, takes the hidden state of every step.
   func forward(_ bands: [Band], _ packed: PackedRecurrent, keeps: Bool, outputs: Tensor?) {
-    let tasks = shared(bands).flatMap { band in band.pass.shares.map { (band, $0) } }
+    share(bands)
+    let tasks = bands.flatMap { band in band.pass.shares.map { (band, $0) } }
     Parallel.run(tasks.count) {
       let (band, share) = tasks[$0]
       band.pass.forward(share, isAlone: tasks.count == 1, band.work, packed, keeps: keeps, outputs: outputs)

@@ -82,11 +82,7 @@ struct RecurrentPass {
     let keeps = recorded || wantsOutputGate || !gates.isEmpty
     let steps = wantsOutputs ? layout.scattered(columns: hidden) : nil
     let packed = packed(weights), given = initial.map(\.tensor)
-    let bands = bandLayouts.map { layout in
-      var pass = self
-      pass.layout = layout
-      return Band(pass: pass, work: pass.prepared(x.tensor, given, packed, keeps: keeps))
-    }
+    let bands = bandLayouts.map { Band(self, $0) { $0.prepared(x.tensor, given, packed, keeps: keeps) } }
     forward(bands, packed, keeps: keeps, outputs: steps)
 
     let states = description.states.count
